@@ -1,0 +1,122 @@
+//! Which events and links each document has. Pure: the store gave the events, a codec will write them.
+
+use super::{Document, DocumentKind, Format, Links};
+use crate::event::Event;
+use crate::feed::FeedState;
+use crate::page::PageNumber;
+use crate::position::{Cursor, Position};
+
+/// The head document from the newest events, which are given oldest first.
+pub fn head(state: &FeedState, mut events: Vec<Event>, format: Format) -> Document {
+    events.reverse();
+    let name = &state.identity.name;
+    Document {
+        kind: DocumentKind::Head,
+        updated: state.updated,
+        events,
+        links: Links {
+            this: name.to_string(),
+            current: name.to_string(),
+            next: None,
+            prev_archive: prev_archive(state, state.head.position, format),
+            tail: Some(Links::tail_from_feed(name, state.head)),
+            events: format!("{name}/events/"),
+        },
+        head: Some(state.head),
+        caught_up: Some(true),
+        feed: state.identity.clone(),
+    }
+}
+
+/// The tail document: `events` stand directly behind the cursor `after`, oldest first.
+pub fn tail(state: &FeedState, after: Cursor, events: Vec<Event>, format: Format) -> Document {
+    let name = &state.identity.name;
+    let last = events.last().map_or(after, Event::cursor);
+    Document {
+        kind: DocumentKind::Tail,
+        updated: state.updated,
+        links: Links {
+            this: Links::tail_from_feed(name, after),
+            current: name.to_string(),
+            next: Some(after_link(state, last, format)),
+            prev_archive: prev_archive(state, after.position, format),
+            tail: None,
+            events: format!("{name}/events/"),
+        },
+        head: Some(state.head),
+        caught_up: Some(last.position >= state.head.position),
+        events,
+        feed: state.identity.clone(),
+    }
+}
+
+/// A sealed page. Nothing of the feed's present state enters it but what can never change.
+pub fn archive(
+    state: &FeedState,
+    page: PageNumber,
+    events: Vec<Event>,
+    format: Format,
+) -> Document {
+    let name = &state.identity.name;
+    let capacity = state.identity.capacity;
+    let epoch = state.history.epoch_at(capacity.last(page));
+    let previous = page.previous();
+    Document {
+        kind: DocumentKind::Archive,
+        updated: events
+            .last()
+            .map_or(state.identity.created, |event| event.recorded),
+        events,
+        links: Links {
+            this: Links::archive_from_archive(epoch, page, format),
+            current: Links::feed_from_archive(name),
+            // The next page may be sealed in a later epoch; the server redirects from here to there.
+            next: Some(Links::archive_from_archive(epoch, page.next(), format)),
+            prev_archive: previous.map(|page| {
+                Links::archive_from_archive(
+                    state.history.epoch_at(capacity.last(page)),
+                    page,
+                    format,
+                )
+            }),
+            tail: None,
+            events: "../../events/".to_owned(),
+        },
+        head: None,
+        caught_up: None,
+        feed: state.identity.clone(),
+    }
+}
+
+/// What follows `last`: the next sealed page where one begins there, else the tail.
+pub(crate) fn after_link(state: &FeedState, last: Cursor, format: Format) -> String {
+    let name = &state.identity.name;
+    match sealed_after(state, last.position) {
+        Some(page) => Links::archive_from_feed(name, epoch_of(state, page), page, format),
+        None => Links::tail_from_feed(name, last),
+    }
+}
+
+/// The sealed page that begins directly behind `position`.
+pub(crate) fn sealed_after(state: &FeedState, position: Position) -> Option<PageNumber> {
+    let capacity = state.identity.capacity;
+    let page = capacity.page_after(position);
+    (capacity.is_page_end(position) && capacity.is_sealed(page, state.head.position))
+        .then_some(page)
+}
+
+/// The newest page that ends at or before `position`.
+fn prev_archive(state: &FeedState, position: Position, format: Format) -> Option<String> {
+    let page = state.identity.capacity.newest_sealed(position)?;
+    Some(Links::archive_from_feed(
+        &state.identity.name,
+        epoch_of(state, page),
+        page,
+        format,
+    ))
+}
+
+/// The epoch under which `page` is found: that of its last event.
+pub(crate) fn epoch_of(state: &FeedState, page: PageNumber) -> crate::position::Epoch {
+    state.history.epoch_at(state.identity.capacity.last(page))
+}

@@ -1,0 +1,208 @@
+//! A feed's identity and history: what all its documents share.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::error::InvalidValue;
+use crate::event::FeedName;
+use crate::limits::{EVENT_BYTES_DEFAULT, PAGE_BYTES_MAX, PAGE_CAPACITY_DEFAULT};
+use crate::page::PageCapacity;
+use crate::position::{Cursor, Epoch, Position};
+
+/// Who may cache a feed's documents. Decided when the feed is created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visibility {
+    /// Shared caches may keep sealed pages.
+    Public,
+    /// Only the reader itself may.
+    Private,
+}
+
+impl Visibility {
+    /// The word for it in the database and in `Cache-Control`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Visibility::Public => "public",
+            Visibility::Private => "private",
+        }
+    }
+}
+
+/// A feed that a service wants to publish: name and properties, of which none ever changes.
+///
+/// ```
+/// use feed_core::FeedConfig;
+/// let feed = FeedConfig::new("orders", "order-svc")?.title("Orders for faster lines").page_capacity(50)?;
+/// # Ok::<(), feed_core::InvalidValue>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct FeedConfig {
+    pub(crate) name: FeedName,
+    pub(crate) author: String,
+    pub(crate) title: String,
+    pub(crate) source: String,
+    pub(crate) visibility: Visibility,
+    pub(crate) capacity: PageCapacity,
+    pub(crate) event_bytes_max: u32,
+}
+
+impl FeedConfig {
+    /// A public feed `name` of the service `author`, with `source` `/author/name`.
+    ///
+    /// # Errors
+    /// When the name is not valid, or the author is empty or has control characters.
+    pub fn new(name: &str, author: &str) -> Result<Self, InvalidValue> {
+        let name = FeedName::new(name)?;
+        if !crate::event::is_attribute_text(author) {
+            return Err(InvalidValue::new(
+                "author",
+                author,
+                "text without control characters, 1 to 1024 bytes",
+            ));
+        }
+        Ok(FeedConfig {
+            author: author.to_owned(),
+            title: name.to_string(),
+            source: format!("/{}/{name}", author.replace(' ', "-")),
+            name,
+            visibility: Visibility::Public,
+            capacity: PageCapacity::DEFAULT,
+            event_bytes_max: EVENT_BYTES_DEFAULT,
+        })
+    }
+
+    /// With a title for people.
+    #[must_use]
+    pub fn title(mut self, title: &str) -> Self {
+        self.title = title.chars().filter(|c| !c.is_control()).collect();
+        self
+    }
+
+    /// Kept by the readers' own caches only.
+    #[must_use]
+    pub fn private(mut self) -> Self {
+        self.visibility = Visibility::Private;
+        self
+    }
+
+    /// With pages of `capacity` events instead of [`PAGE_CAPACITY_DEFAULT`].
+    ///
+    /// # Errors
+    /// When capacity times the largest event is above [`PAGE_BYTES_MAX`].
+    pub fn page_capacity(self, capacity: u32) -> Result<Self, InvalidValue> {
+        let capacity = PageCapacity::new(capacity)?;
+        FeedConfig { capacity, ..self }.bounded()
+    }
+
+    /// With events of `bytes` at most instead of [`EVENT_BYTES_DEFAULT`].
+    ///
+    /// # Errors
+    /// When capacity times the largest event is above [`PAGE_BYTES_MAX`].
+    pub fn event_bytes_max(self, bytes: u32) -> Result<Self, InvalidValue> {
+        FeedConfig {
+            event_bytes_max: bytes,
+            ..self
+        }
+        .bounded()
+    }
+
+    fn bounded(self) -> Result<Self, InvalidValue> {
+        let bytes = u64::from(self.capacity.get()) * u64::from(self.event_bytes_max);
+        if self.event_bytes_max == 0 || bytes > PAGE_BYTES_MAX {
+            return Err(InvalidValue::new(
+                "page size",
+                &format!(
+                    "{} events of {} bytes",
+                    self.capacity.get(),
+                    self.event_bytes_max
+                ),
+                "capacity times largest event of 8 MiB at most, and no event limit of 0",
+            ));
+        }
+        Ok(self)
+    }
+}
+
+const _: () = assert!(PAGE_CAPACITY_DEFAULT as u64 * EVENT_BYTES_DEFAULT as u64 <= PAGE_BYTES_MAX);
+
+/// A feed as it was created: enters the bytes of its documents, so it never changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedIdentity {
+    /// Its name in the URL.
+    pub name: FeedName,
+    /// Its Atom id, `urn:uuid:…`.
+    pub id: Uuid,
+    /// The service that publishes it.
+    pub author: String,
+    /// For people.
+    pub title: String,
+    /// CloudEvents `source` of its events.
+    pub source: std::sync::Arc<str>,
+    /// Who may cache it.
+    pub visibility: Visibility,
+    /// Events in a page.
+    pub capacity: PageCapacity,
+    /// Largest event, in bytes of data and attributes.
+    pub event_bytes_max: u32,
+    /// When it was created, to the microsecond.
+    pub created: DateTime<Utc>,
+}
+
+/// The epochs of a feed, each with the position of its first event; the first one begins at 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History(Vec<(Position, Epoch)>);
+
+impl History {
+    /// From `(first position, epoch)` in rising order.
+    ///
+    /// # Errors
+    /// When there is no epoch, the first does not begin at 1, or the positions do not rise.
+    pub fn new(epochs: Vec<(Position, Epoch)>) -> Result<Self, InvalidValue> {
+        let begins = epochs.first().is_some_and(|(first, _)| first.get() == 1);
+        let rises = epochs.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        if begins && rises {
+            Ok(History(epochs))
+        } else {
+            Err(InvalidValue::new(
+                "history",
+                &format!("{epochs:?}"),
+                "epochs that begin at 1 and rise",
+            ))
+        }
+    }
+
+    /// The epoch in which the event at `position` got (or will get) its position.
+    pub fn epoch_at(&self, position: Position) -> Epoch {
+        let behind = self.0.partition_point(|(first, _)| *first <= position);
+        // Position 0 belongs to the first epoch; `new` made sure that there is one.
+        self.0[behind.saturating_sub(1)].1
+    }
+
+    /// The cursor before the first event.
+    pub fn start(&self) -> Cursor {
+        Cursor::start(self.0[0].1)
+    }
+
+    /// Whether `epoch` is part of this history.
+    pub fn contains(&self, epoch: Epoch) -> bool {
+        self.0.iter().any(|(_, known)| *known == epoch)
+    }
+
+    /// `(first position, epoch)` in rising order.
+    pub fn epochs(&self) -> &[(Position, Epoch)] {
+        &self.0
+    }
+}
+
+/// A feed at one moment: all that a document about it needs beside its events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedState {
+    /// What the feed was created as.
+    pub identity: std::sync::Arc<FeedIdentity>,
+    /// Its epochs.
+    pub history: History,
+    /// Cursor of the newest event; `epoch.0.0` when there is none.
+    pub head: Cursor,
+    /// When the newest event was recorded; when the feed was created, if there is none.
+    pub updated: DateTime<Utc>,
+}

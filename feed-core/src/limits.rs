@@ -1,0 +1,89 @@
+//! Every limit of Feedway, in one place, with its unit in its name.
+//!
+//! What comes from outside is bounded before it is believed: text, events, documents, time, redirects.
+
+/// Longest feed name, in bytes.
+pub const FEED_NAME_BYTES_MAX: usize = 64;
+/// Longest subject, in bytes.
+pub const SUBJECT_BYTES_MAX: usize = 255;
+/// Longest event type, in bytes.
+pub const EVENT_TYPE_BYTES_MAX: usize = 255;
+/// Longest `source`, `dataschema`, `datacontenttype`, `traceparent` or `correlationid`, in bytes.
+pub const ATTRIBUTE_BYTES_MAX: usize = 1024;
+/// Most extension attributes that one event may carry.
+pub const EXTENSIONS_MAX: usize = 16;
+/// Longest name of an extension attribute, in bytes (CloudEvents 1.0 recommends 20 at most).
+pub const EXTENSION_NAME_BYTES_MAX: usize = 20;
+/// Longest name of a subscription, in bytes.
+pub const SUBSCRIPTION_NAME_BYTES_MAX: usize = 128;
+
+/// Highest position in a feed: positions share a 64-bit key with the feed's number.
+pub const POSITION_MAX: u64 = (1 << 40) - 1;
+/// Highest version of a subject: CloudEvents integers have 31 bits.
+pub const VERSION_MAX: u32 = i32::MAX as u32;
+/// Most events that one append may carry.
+pub const EVENTS_PER_APPEND_MAX: usize = 1_000;
+
+/// Events in a page, unless the feed was created with another capacity.
+pub const PAGE_CAPACITY_DEFAULT: u32 = 100;
+/// Most events that a page may be created to hold.
+pub const PAGE_CAPACITY_MAX: u32 = 10_000;
+/// Largest event (data and attributes), in bytes, unless the feed was created with another limit.
+pub const EVENT_BYTES_DEFAULT: u32 = 65_536;
+/// Capacity times largest event of any feed, in bytes: so that every client can read every page.
+pub const PAGE_BYTES_MAX: u64 = 8 << 20;
+
+/// Largest feed document that the client reads, in bytes after decoding. A page of [`PAGE_BYTES_MAX`]
+/// grows to six times that when every character has to be escaped, plus the envelopes.
+pub const DOCUMENT_BYTES_MAX: usize = 128 << 20;
+/// Most events that the client takes from one document.
+pub const DOCUMENT_EVENTS_MAX: usize = PAGE_CAPACITY_MAX as usize;
+/// Deepest nesting of elements in an Atom document.
+pub const XML_DEPTH_MAX: usize = 16;
+/// Largest error body that the client reads, in bytes.
+pub const PROBLEM_BYTES_MAX: usize = 64 << 10;
+/// Longest URL that is followed or served, in bytes.
+pub const URL_BYTES_MAX: usize = 2_048;
+/// Most redirects that are followed for one document.
+pub const REDIRECTS_MAX: usize = 5;
+/// Longest time one request of the client may take, in milliseconds.
+pub const CLIENT_REQUEST_MS_MAX: u64 = 30_000;
+/// Longest `Retry-After` that is honoured, in milliseconds.
+pub const RETRY_AFTER_MS_MAX: u64 = 60_000;
+
+/// Largest request body that a service takes, in bytes.
+pub const REQUEST_BODY_BYTES_MAX: usize = 64 << 10;
+/// Longest time that a service works on one request, in milliseconds.
+pub const REQUEST_MS_MAX: u64 = 30_000;
+/// How long open requests may take to finish after a stop was asked for, in milliseconds.
+pub const DRAIN_MS_MAX: u64 = 10_000;
+/// Largest file of bearer tokens, in bytes.
+pub const TOKEN_FILE_BYTES_MAX: u64 = 64 << 10;
+
+/// Commands that wait for the writer at most; further callers wait for a place.
+pub const WRITE_QUEUE_MAX: usize = 1_024;
+/// Commands that share one commit at most.
+pub const WRITE_GROUP_MAX: usize = 256;
+/// After this time a group takes no further command, in milliseconds (invariant I6 allows 50).
+pub const WRITE_GROUP_MS_MAX: u64 = 20;
+/// Longest time that one command may use the writer, in milliseconds; then its SQL is interrupted.
+pub const WRITE_COMMAND_MS_MAX: u64 = 2_000;
+/// How long a writer waits for another process that holds the file, in milliseconds.
+pub const WRITE_BUSY_MS_MAX: u64 = 10_000;
+/// Readers of one SQLite file at most.
+pub const READERS_MAX: usize = 4;
+/// How often a command is tried that met a version conflict.
+pub const CONFLICT_TRIES_MAX: u32 = 5;
+
+/// Events that a consumer applies in one transaction at most.
+pub const BATCH_EVENTS_MAX: usize = 100;
+/// After this time a batch takes no further event, in milliseconds (invariant I6 allows 50).
+pub const BATCH_MS_MAX: u64 = 20;
+/// Time between two polls of a consumer that has caught up, in milliseconds, unless told otherwise.
+pub const POLL_INTERVAL_MS_DEFAULT: u64 = 100;
+/// Shortest wait after a failed step, in milliseconds, before jitter.
+pub const BACKOFF_MS_MIN: u64 = 100;
+/// Longest wait after a failed step, in milliseconds.
+pub const BACKOFF_MS_MAX: u64 = 30_000;
+/// How often another process's commits are looked for while waiting for an event, in milliseconds.
+pub const WATCH_INTERVAL_MS: u64 = 20;
