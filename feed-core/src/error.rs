@@ -126,7 +126,10 @@ pub enum StoreError {
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
-    /// Anything else that the database said.
+    /// The SQL is wrong, or does not fit the schema.
+    #[error("statement: {0}")]
+    Statement(String),
+    /// Anything else that the database said, such as a full disk.
     #[error("database: {0}")]
     Database(String),
 }
@@ -150,6 +153,7 @@ impl StoreError {
             | StoreError::ForeignAwait
             | StoreError::TimeLimit { .. }
             | StoreError::Panicked(_)
+            | StoreError::Statement(_)
             | StoreError::Constraint(_) => false,
         }
     }

@@ -2,6 +2,10 @@
 
 #![cfg_attr(not(test), warn(missing_docs))]
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod aggregate;
+#[cfg(all(feature = "client", any(feature = "sqlite", feature = "postgres")))]
+mod consumer;
 mod document;
 mod error;
 mod event;
@@ -12,7 +16,17 @@ mod position;
 
 pub mod atom;
 pub mod json;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use aggregate::{Aggregate, DecideError, Decided, Loaded, MayConflict};
+#[cfg(all(feature = "client", any(feature = "sqlite", feature = "postgres")))]
+pub use consumer::{HandlerError, Handlers};
 pub use document::{
     ArchiveFile, Document, DocumentError, DocumentKind, Format, Links, RENDER_VERSION, ReadDocument,
 };
@@ -24,3 +38,8 @@ pub use event::{
 pub use feed::{FeedConfig, FeedIdentity, FeedState, History, Visibility};
 pub use page::{PageCapacity, PageNumber};
 pub use position::{After, Check, Cursor, Epoch, Position};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use store::{
+    Appended, Expected, FromRow, FromValue, Log, LogStats, Migrations, Row, Store, Tx, Value,
+    Window,
+};

@@ -1,0 +1,53 @@
+//! The embedded store: one SQLite file, one writer thread with group commit, a pool of readers.
+//!
+//! For a caller who holds a transaction of his own there is [`append`], by which an event joins it.
+
+mod connection;
+mod log;
+mod migrate;
+mod outbox;
+mod store;
+mod tx;
+mod writer;
+
+pub(crate) use store::SqliteStore;
+pub(crate) use tx::{SqliteTx, borrowed};
+
+use chrono::Utc;
+
+use crate::error::AppendError;
+use crate::event::{EventId, NewEvent, Subject, to_micros};
+use crate::store::{Appended, Expected};
+
+/// Appends events about `subject` to the outbox of `feed`, inside a transaction that the caller holds and commits.
+///
+/// The file must have been opened by [`Store::open`](crate::Store::open) once, for its schema.
+///
+/// # Errors
+/// As [`Tx::append`](crate::Tx::append); and [`AppendError::NotDurable`] unless the connection syncs at every commit
+/// (`PRAGMA synchronous` FULL or EXTRA), since an acknowledged event could be lost otherwise (invariant I2).
+pub fn append(
+    transaction: &rusqlite::Transaction<'_>,
+    feed: &str,
+    subject: &Subject,
+    expected: Expected,
+    events: &[NewEvent],
+) -> Result<Appended, AppendError> {
+    let synchronous: i64 = transaction
+        .query_row("PRAGMA synchronous", [], |row| row.get(0))
+        .map_err(connection::store_error)?;
+    if synchronous < 2 {
+        return Err(AppendError::NotDurable { found: synchronous });
+    }
+    let now = to_micros(Utc::now());
+    let events: Vec<NewEvent> = events
+        .iter()
+        .cloned()
+        .map(|mut event| {
+            event.time.get_or_insert(now);
+            event.id.get_or_insert_with(EventId::now);
+            event
+        })
+        .collect();
+    outbox::append(transaction, now, feed, subject, expected, &events)
+}

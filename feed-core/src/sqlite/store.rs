@@ -1,0 +1,210 @@
+//! The store: the writer's queue and the readers' pool.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread::JoinHandle;
+
+use deadpool_sqlite::{Config, Hook, HookError, Pool, Runtime};
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::connection::{check_library, open_writer, prepare_reader, store_error};
+use super::tx::Access;
+use super::writer::{Command, Write, Writer, run_work};
+use super::{log, migrate};
+use crate::error::StoreError;
+use crate::event::{Event, EventId, FeedName};
+use crate::feed::{FeedConfig, FeedState};
+use crate::limits::{READERS_MAX, WRITE_QUEUE_MAX};
+use crate::store::{Migrations, Tx, Window};
+
+pub(crate) struct SqliteStore {
+    /// Taken away to close: the writer ends when no sender is left.
+    queue: Mutex<Option<mpsc::Sender<Box<dyn Command>>>>,
+    /// Joined by whoever closes.
+    thread: Mutex<Option<JoinHandle<()>>>,
+    readers: Pool,
+    commits: watch::Receiver<u64>,
+}
+
+impl SqliteStore {
+    pub(crate) async fn open(path: PathBuf, migrations: Migrations) -> Result<Self, StoreError> {
+        check_library()?;
+        let readers = reader_pool(&path)?;
+        let (sender, queue) = mpsc::channel(WRITE_QUEUE_MAX);
+        let (committed, commits) = watch::channel(0);
+        let opened = tokio::task::spawn_blocking(move || {
+            let mut conn = open_writer(&path)?;
+            migrate::migrate(&mut conn, &path, migrations)?;
+            let writer = Writer::new(conn, committed)?;
+            std::thread::Builder::new()
+                .name("sqlite-writer".into())
+                .spawn(move || writer.run(queue))
+                .map_err(|error| {
+                    StoreError::Database(format!("the writer thread did not start: {error}"))
+                })
+        });
+        let thread = opened
+            .await
+            .map_err(|error| StoreError::Panicked(error.to_string()))??;
+        Ok(SqliteStore {
+            queue: Mutex::new(Some(sender)),
+            thread: Mutex::new(Some(thread)),
+            readers,
+            commits,
+        })
+    }
+
+    pub(crate) async fn write<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        W: AsyncFn(&mut Tx<'_>) -> Result<T, E> + Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let queue = lock(&self.queue).clone().ok_or(StoreError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        let command = Box::new(Write {
+            work,
+            result: None,
+            reply,
+        });
+        queue.send(command).await.map_err(|_| StoreError::Closed)?;
+        drop(queue);
+        answer
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Closed.into()))
+    }
+
+    pub(crate) async fn read<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        W: AsyncFn(&mut Tx<'_>) -> Result<T, E> + Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.with_reader(move |conn| run_work(&work, conn, Access::Read).0)
+            .await
+    }
+
+    pub(crate) async fn read_log(
+        &self,
+        feed: FeedName,
+        window: Window,
+    ) -> Result<(FeedState, Vec<Event>), StoreError> {
+        self.with_reader(move |conn| log::read(conn, &feed, window))
+            .await
+    }
+
+    pub(crate) async fn read_event(
+        &self,
+        feed: FeedName,
+        id: EventId,
+    ) -> Result<Option<Event>, StoreError> {
+        self.with_reader(move |conn| log::event(conn, &feed, id))
+            .await
+    }
+
+    pub(crate) async fn create_feed(&self, config: FeedConfig) -> Result<FeedState, StoreError> {
+        let name = config.name.clone();
+        let (reply, answer) = oneshot::channel();
+        let queue = lock(&self.queue).clone().ok_or(StoreError::Closed)?;
+        let command = Box::new(CreateFeed {
+            config,
+            result: Err(StoreError::Closed),
+            reply,
+        });
+        queue.send(command).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)??;
+        Ok(self.read_log(name, Window::Nothing).await?.0)
+    }
+
+    pub(crate) fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.clone()
+    }
+
+    pub(crate) async fn close(&self) {
+        drop(lock(&self.queue).take());
+        let thread = lock(&self.thread).take();
+        if let Some(thread) = thread {
+            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                tracing::error!("the writer thread panicked");
+            }
+        }
+        self.readers.close();
+    }
+
+    /// Runs `work` on a reader, in one transaction, so that all that it reads is of one moment.
+    async fn with_reader<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let reader = self
+            .readers
+            .get()
+            .await
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let read = reader.interact(move |conn| {
+            let transaction = conn.unchecked_transaction().map_err(store_error)?;
+            // Dropped without a commit: there is nothing to keep.
+            work(&transaction)
+        });
+        read.await
+            .map_err(|error| StoreError::Panicked(error.to_string()))?
+    }
+}
+
+struct CreateFeed {
+    config: FeedConfig,
+    result: Result<(), StoreError>,
+    reply: oneshot::Sender<Result<(), StoreError>>,
+}
+
+impl Command for CreateFeed {
+    fn run(&mut self, conn: &Connection) -> super::writer::Ran {
+        self.result = log::create_feed(conn, &self.config);
+        super::writer::Ran::state_only(self.result.is_ok())
+    }
+
+    fn fail(&mut self, error: StoreError) {
+        self.result = Err(error);
+    }
+
+    fn answer(self: Box<Self>) {
+        let _ = self.reply.send(self.result);
+    }
+}
+
+fn reader_pool(path: &Path) -> Result<Pool, StoreError> {
+    let failed = |error: String| StoreError::Open {
+        path: path.display().to_string(),
+        reason: error,
+    };
+    let prepare = Hook::async_fn(|reader, _| {
+        Box::pin(async move {
+            let prepared = reader.interact(|conn| prepare_reader(conn)).await;
+            match prepared {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(HookError::Backend(error.into())),
+                Err(error) => Err(HookError::message(error.to_string())),
+            }
+        })
+    });
+    Config::new(path)
+        .builder(Runtime::Tokio1)
+        .map_err(|error| failed(error.to_string()))?
+        .max_size(READERS_MAX)
+        .post_create(prepare)
+        .build()
+        .map_err(|error| failed(error.to_string()))
+}
+
+/// A lock whose holder panicked guards nothing that could be half changed here.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}

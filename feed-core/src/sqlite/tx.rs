@@ -1,0 +1,137 @@
+//! A transaction on one SQLite connection.
+
+use chrono::{DateTime, Utc};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection, ToSql};
+
+use super::connection::store_error;
+use super::{log, outbox};
+use crate::error::{AppendError, StoreError};
+use crate::event::{Event, NewEvent, Subject};
+use crate::store::{Appended, Expected, FromRow, Row, RowInner, Value};
+
+/// The transaction is open on `conn`; whoever made this commits it or rolls it back.
+pub(crate) struct SqliteTx<'c> {
+    conn: &'c Connection,
+    access: Access,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+impl<'c> SqliteTx<'c> {
+    pub(super) fn new(conn: &'c Connection, access: Access) -> Self {
+        SqliteTx { conn, access }
+    }
+
+    pub(crate) fn execute(
+        &mut self,
+        sql: &'static str,
+        parameters: &[Value<'_>],
+    ) -> Result<u64, StoreError> {
+        let mut statement = self.prepare(sql, parameters)?;
+        if statement.readonly() {
+            // A SELECT run for nothing is a mistake of the caller's, but a harmless one.
+            let mut rows = statement.raw_query();
+            while rows.next().map_err(store_error)?.is_some() {}
+            return Ok(0);
+        }
+        if self.access == Access::Read {
+            return Err(StoreError::ReadOnly);
+        }
+        statement
+            .raw_execute()
+            .map(|changed| changed as u64)
+            .map_err(store_error)
+    }
+
+    pub(crate) fn query<T: FromRow>(
+        &mut self,
+        sql: &'static str,
+        parameters: &[Value<'_>],
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.prepare(sql, parameters)?;
+        let mut rows = statement.raw_query();
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(store_error)? {
+            found.push(T::from_row(&Row(RowInner::Sqlite(row)))?);
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn append(
+        &mut self,
+        now: DateTime<Utc>,
+        feed: &str,
+        subject: &Subject,
+        expected: Expected,
+        events: &[NewEvent],
+    ) -> Result<Appended, AppendError> {
+        if self.access == Access::Read {
+            return Err(StoreError::ReadOnly.into());
+        }
+        outbox::append(self.conn, now, feed, subject, expected, events)
+    }
+
+    pub(crate) fn events_of(&mut self, subject: &Subject) -> Result<Vec<Event>, StoreError> {
+        log::events_of(self.conn, subject)
+    }
+
+    /// Binds `$n` by its name: SQLite numbers parameters by their first appearance, so `$2, $1` would swap.
+    fn prepare(
+        &self,
+        sql: &'static str,
+        parameters: &[Value<'_>],
+    ) -> Result<CachedStatement<'c>, StoreError> {
+        let mut statement = self.conn.prepare_cached(sql).map_err(store_error)?;
+        let wanted = statement.parameter_count();
+        let mismatch = || StoreError::Parameters {
+            given: parameters.len(),
+            wanted,
+            sql: sql.to_owned(),
+        };
+        if wanted != parameters.len() {
+            return Err(mismatch());
+        }
+        for (number, parameter) in parameters.iter().enumerate() {
+            let name = format!("${}", number + 1);
+            let index = statement
+                .parameter_index(&name)
+                .map_err(store_error)?
+                .ok_or_else(mismatch)?;
+            statement
+                .raw_bind_parameter(index, Bound(parameter))
+                .map_err(store_error)?;
+        }
+        Ok(statement)
+    }
+}
+
+struct Bound<'a>(&'a Value<'a>);
+
+impl ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self.0 {
+            Value::Null => ValueRef::Null,
+            Value::Integer(number) => ValueRef::Integer(*number),
+            Value::Text(text) => ValueRef::Text(text.as_bytes()),
+            Value::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+/// A value of SQLite as ours; a floating-point number is none.
+pub(crate) fn borrowed(value: ValueRef<'_>) -> Result<Value<'_>, String> {
+    match value {
+        ValueRef::Null => Ok(Value::Null),
+        ValueRef::Integer(number) => Ok(Value::Integer(number)),
+        ValueRef::Text(text) => std::str::from_utf8(text)
+            .map(Value::Text)
+            .map_err(|error| error.to_string()),
+        ValueRef::Blob(bytes) => Ok(Value::Blob(bytes)),
+        ValueRef::Real(number) => Err(format!("{number} is a floating-point number")),
+    }
+}

@@ -1,0 +1,199 @@
+//! The handle to a store: opens it, runs work in its transactions, closes it.
+
+use tokio::sync::watch;
+
+use super::log::Log;
+use super::migrations::Migrations;
+use super::tx::Tx;
+use super::value::{FromRow, Value};
+use crate::error::{InvalidValue, StoreError};
+use crate::event::FeedName;
+use crate::feed::{FeedConfig, FeedState};
+
+/// A service's database: its own tables, its outbox and its subscriptions. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pub(super) backend: Backend,
+}
+
+#[derive(Clone)]
+pub(super) enum Backend {
+    #[cfg(feature = "sqlite")]
+    Sqlite(std::sync::Arc<crate::sqlite::SqliteStore>),
+}
+
+impl Store {
+    /// Opens the database at `url` (a file path or `sqlite:PATH`), creates it if it is not there, and brings its
+    /// schema up to date.
+    ///
+    /// # Errors
+    /// When the address or the file is not usable, or the schema is newer than this program.
+    pub async fn open(url: &str, migrations: Migrations) -> Result<Self, StoreError> {
+        if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            return Err(StoreError::Address(format!(
+                "{} (this build has no PostgreSQL store)",
+                without_password(url)
+            )));
+        }
+        #[cfg(feature = "sqlite")]
+        {
+            let path = url.strip_prefix("sqlite:").unwrap_or(url);
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if path.is_empty() || path.contains(":memory:") || path.contains("://") {
+                return Err(StoreError::Address(url.to_owned()));
+            }
+            let store = crate::sqlite::SqliteStore::open(path.into(), migrations).await?;
+            Ok(Store {
+                backend: Backend::Sqlite(std::sync::Arc::new(store)),
+            })
+        }
+        #[cfg(not(feature = "sqlite"))]
+        {
+            let _ = migrations;
+            Err(StoreError::Address(url.to_owned()))
+        }
+    }
+
+    /// Runs `work` in a transaction and commits what it did if it returns `Ok`.
+    ///
+    /// `work` may be run again from the start, when the commit it shared with others failed. It must wait for
+    /// nothing but the transaction. When the caller goes away, the work may still be committed.
+    ///
+    /// # Errors
+    /// What `work` returned, or why it could not be run or committed; nothing of it was done then.
+    pub async fn write<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        W: AsyncFn(&mut Tx<'_>) -> Result<T, E> + Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match &self.backend {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite(sqlite) => sqlite.write(work).await,
+        }
+    }
+
+    /// Runs `work` in a transaction that only reads, beside the writer and without blocking it.
+    ///
+    /// # Errors
+    /// What `work` returned, or why it could not be run.
+    pub async fn read<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        W: AsyncFn(&mut Tx<'_>) -> Result<T, E> + Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match &self.backend {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite(sqlite) => sqlite.read(work).await,
+        }
+    }
+
+    /// All rows of a query, read beside the writer.
+    ///
+    /// # Errors
+    /// As [`Tx::query`].
+    pub async fn query<T: FromRow + Send + 'static>(
+        &self,
+        sql: &'static str,
+        parameters: &[Value<'_>],
+    ) -> Result<Vec<T>, StoreError> {
+        let parameters: Vec<OwnedValue> = parameters.iter().map(OwnedValue::from).collect();
+        self.read(async move |tx: &mut Tx<'_>| {
+            let parameters: Vec<Value<'_>> = parameters.iter().map(OwnedValue::borrow).collect();
+            tx.query(sql, &parameters).await
+        })
+        .await
+    }
+
+    /// Creates the feed, or finds it as it was created.
+    ///
+    /// # Errors
+    /// [`StoreError::FeedDiffers`] when it exists with another capacity, event size or visibility.
+    pub async fn create_feed(&self, config: FeedConfig) -> Result<FeedState, StoreError> {
+        match &self.backend {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite(sqlite) => sqlite.create_feed(config).await,
+        }
+    }
+
+    /// The names of the feeds in this database, in alphabetical order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn feeds(&self) -> Result<Vec<FeedName>, StoreError> {
+        let rows = self
+            .query::<(String,)>("SELECT name FROM feeds ORDER BY name", &[])
+            .await?;
+        rows.into_iter()
+            .map(|(name,)| {
+                FeedName::new(name).map_err(|error| StoreError::Corrupt(error.to_string()))
+            })
+            .collect()
+    }
+
+    /// The log of `feed`. Whether it exists is found out by reading.
+    ///
+    /// # Errors
+    /// When the name is not a valid one.
+    pub fn log(&self, feed: &str) -> Result<Log, InvalidValue> {
+        Ok(Log {
+            feed: FeedName::new(feed)?,
+            store: self.clone(),
+        })
+    }
+
+    /// Changes whenever this process committed an append.
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        match &self.backend {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite(sqlite) => sqlite.commits(),
+        }
+    }
+
+    /// Finishes what was accepted, then closes the file. Work that is given afterwards is refused.
+    pub async fn close(&self) {
+        match &self.backend {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite(sqlite) => sqlite.close().await,
+        }
+    }
+}
+
+/// An address without the user's part, for error messages.
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
+        _ => url.to_owned(),
+    }
+}
+
+/// A parameter that can go to another thread.
+enum OwnedValue {
+    Null,
+    Integer(i64),
+    Text(String),
+    Blob(Vec<u8>),
+}
+
+impl From<&Value<'_>> for OwnedValue {
+    fn from(value: &Value<'_>) -> Self {
+        match value {
+            Value::Null => OwnedValue::Null,
+            Value::Integer(number) => OwnedValue::Integer(*number),
+            Value::Text(text) => OwnedValue::Text((*text).to_owned()),
+            Value::Blob(bytes) => OwnedValue::Blob((*bytes).to_owned()),
+        }
+    }
+}
+
+impl OwnedValue {
+    fn borrow(&self) -> Value<'_> {
+        match self {
+            OwnedValue::Null => Value::Null,
+            OwnedValue::Integer(number) => Value::Integer(*number),
+            OwnedValue::Text(text) => Value::Text(text),
+            OwnedValue::Blob(bytes) => Value::Blob(bytes),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The log as readers see it: state of a feed and windows of its events, read in one transaction.
+
+use std::time::Duration;
+
+use super::handle::{Backend, Store};
+use crate::error::StoreError;
+use crate::event::{Event, EventId, FeedName};
+use crate::feed::FeedState;
+use crate::position::{Cursor, Position};
+
+/// Which events to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// None: only the state of the feed.
+    Nothing,
+    /// Up to `limit` events after `after`, oldest first.
+    After {
+        /// The last position that is not wanted.
+        after: Position,
+        /// Most events.
+        limit: u32,
+    },
+    /// The events after `after` up to the end of the page that the first of them is on, oldest first.
+    RestOfPage {
+        /// The last position that is not wanted.
+        after: Position,
+    },
+    /// The newest `limit` events, oldest first.
+    Newest {
+        /// Most events.
+        limit: u32,
+    },
+}
+
+/// Figures of one feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogStats {
+    /// The feed at that moment: head, epochs, page capacity.
+    pub state: FeedState,
+    /// Events in it.
+    pub events: u64,
+    /// Pages that are full.
+    pub sealed_pages: u64,
+}
+
+/// One feed's log, for reading. Cheap to clone. Reading never blocks the writer.
+#[derive(Clone)]
+pub struct Log {
+    pub(super) store: Store,
+    pub(super) feed: FeedName,
+}
+
+impl Log {
+    /// The feed's name.
+    pub fn feed(&self) -> &FeedName {
+        &self.feed
+    }
+
+    /// The feed's state and the events of `window`, as of one moment.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownFeed`], or when the database fails.
+    pub async fn read(&self, window: Window) -> Result<(FeedState, Vec<Event>), StoreError> {
+        match &self.store.backend {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite(sqlite) => sqlite.read_log(self.feed.clone(), window).await,
+        }
+    }
+
+    /// The feed's state.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownFeed`], or when the database fails.
+    pub async fn state(&self) -> Result<FeedState, StoreError> {
+        Ok(self.read(Window::Nothing).await?.0)
+    }
+
+    /// The event with this id, if this feed has it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn event(&self, id: EventId) -> Result<Option<Event>, StoreError> {
+        match &self.store.backend {
+            #[cfg(feature = "sqlite")]
+            Backend::Sqlite(sqlite) => sqlite.read_event(self.feed.clone(), id).await,
+        }
+    }
+
+    /// Figures of the feed.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownFeed`], or when the database fails.
+    pub async fn stats(&self) -> Result<LogStats, StoreError> {
+        let state = self.state().await?;
+        let head = state.head.position;
+        Ok(LogStats {
+            events: head.get(),
+            sealed_pages: state
+                .identity
+                .capacity
+                .newest_sealed(head)
+                .map_or(0, |page| page.get()),
+            state,
+        })
+    }
+
+    /// The cursor of the event `id`, waiting up to `wait` for it to get its position.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn cursor_of(
+        &self,
+        id: EventId,
+        wait: Duration,
+    ) -> Result<Option<Cursor>, StoreError> {
+        let deadline = tokio::time::Instant::now() + wait;
+        let mut commits = self.store.commits();
+        loop {
+            // Interest is registered before looking, so that a commit in between is not missed.
+            commits.mark_unchanged();
+            if let Some(event) = self.event(id).await? {
+                return Ok(Some(event.cursor()));
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Ok(None);
+            }
+            // Another process may have appended it: looking again is the truth, the signal only quicker.
+            let look_again = Duration::from_millis(crate::limits::WATCH_INTERVAL_MS);
+            let _ = tokio::time::timeout(look_again, commits.changed()).await;
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! A transaction: a service's own SQL and its events, committed together or not at all (invariant I1).
+
+use chrono::{DateTime, Utc};
+
+use super::value::{FromRow, Value};
+use crate::error::{AppendError, StoreError};
+use crate::event::{Event, EventId, NewEvent, Subject, Version, to_micros};
+use crate::limits::EVENTS_PER_APPEND_MAX;
+
+/// A running transaction.
+///
+/// What was done in it is visible to others when the work that it was given to returns `Ok` and the commit
+/// succeeds; else nothing of it ever is.
+pub struct Tx<'c> {
+    pub(crate) inner: TxInner<'c>,
+    now: DateTime<Utc>,
+    cause: Option<Cause>,
+    appended: bool,
+}
+
+pub(crate) enum TxInner<'c> {
+    #[cfg(feature = "sqlite")]
+    Sqlite(crate::sqlite::SqliteTx<'c>),
+    #[cfg(feature = "postgres")]
+    Postgres(crate::postgres::PostgresTx<'c>),
+}
+
+/// The event that is being handled: what is appended meanwhile follows from it.
+#[derive(Debug, Clone)]
+pub(crate) struct Cause {
+    subscription: String,
+    id: EventId,
+    correlationid: String,
+    traceparent: Option<String>,
+    follow_ups: u32,
+}
+
+impl Cause {
+    pub(crate) fn new(subscription: &str, event: &Event) -> Self {
+        Cause {
+            subscription: subscription.to_owned(),
+            id: event.id,
+            correlationid: event
+                .correlationid
+                .clone()
+                .unwrap_or_else(|| event.id.to_string()),
+            traceparent: event.traceparent.clone(),
+            follow_ups: 0,
+        }
+    }
+}
+
+/// What the version of a subject has to be for an append to happen (invariant I5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// The subject has no events.
+    New,
+    /// The subject's last event has this version; [`Version::NONE`] is the same as `New`.
+    Version(Version),
+    /// Whatever it is.
+    Any,
+}
+
+impl Expected {
+    pub(crate) fn fits(self, current: Version) -> bool {
+        match self {
+            Expected::New => current == Version::NONE,
+            Expected::Version(version) => current == version,
+            Expected::Any => true,
+        }
+    }
+}
+
+impl std::fmt::Display for Expected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Expected::New => f.write_str("a new subject"),
+            Expected::Version(version) => version.fmt(f),
+            Expected::Any => f.write_str("any"),
+        }
+    }
+}
+
+/// What an append did. Positions come later on some stores; `Store::cursor_of` finds them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// The events' ids, in order; also of those that were in the outbox already.
+    pub ids: Vec<EventId>,
+    /// The subject's version now.
+    pub version: Version,
+}
+
+impl<'c> Tx<'c> {
+    pub(crate) fn new(inner: TxInner<'c>, now: DateTime<Utc>) -> Self {
+        Tx {
+            inner,
+            now: to_micros(now),
+            cause: None,
+            appended: false,
+        }
+    }
+
+    /// The transaction's time, to the microsecond: the same at every call.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
+    /// Runs a statement and returns how many rows it changed.
+    ///
+    /// # Errors
+    /// When the number of parameters is wrong, a constraint refuses, or the database fails.
+    pub async fn execute(
+        &mut self,
+        sql: &'static str,
+        parameters: &[Value<'_>],
+    ) -> Result<u64, StoreError> {
+        match &mut self.inner {
+            #[cfg(feature = "sqlite")]
+            TxInner::Sqlite(tx) => tx.execute(sql, parameters),
+            #[cfg(feature = "postgres")]
+            TxInner::Postgres(tx) => tx.execute(sql, parameters).await,
+        }
+    }
+
+    /// Runs a statement once for each row of parameters and returns how many rows it changed in all.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute), at the first row that fails.
+    pub async fn execute_many(
+        &mut self,
+        sql: &'static str,
+        rows: &[&[Value<'_>]],
+    ) -> Result<u64, StoreError> {
+        let mut changed = 0;
+        for parameters in rows {
+            changed += self.execute(sql, parameters).await?;
+        }
+        Ok(changed)
+    }
+
+    /// All rows of a query.
+    ///
+    /// # Errors
+    /// When the number of parameters is wrong, a row is no `T`, or the database fails.
+    pub async fn query<T: FromRow>(
+        &mut self,
+        sql: &'static str,
+        parameters: &[Value<'_>],
+    ) -> Result<Vec<T>, StoreError> {
+        match &mut self.inner {
+            #[cfg(feature = "sqlite")]
+            TxInner::Sqlite(tx) => tx.query(sql, parameters),
+            #[cfg(feature = "postgres")]
+            TxInner::Postgres(tx) => tx.query(sql, parameters).await,
+        }
+    }
+
+    /// The first row of a query, if there is one.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub async fn query_first<T: FromRow>(
+        &mut self,
+        sql: &'static str,
+        parameters: &[Value<'_>],
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.query(sql, parameters).await?.into_iter().next())
+    }
+
+    /// Appends events about `subject` to the outbox of `feed`.
+    ///
+    /// An id that is in the outbox already, with equal type, subject and data, is left as it is. In a handler, events
+    /// without an id get one that derives from the event being handled, and with it their causation, correlation
+    /// and trace.
+    ///
+    /// # Errors
+    /// [`AppendError::Conflict`] when the subject's version is not as `expected`; else what the error says. Nothing
+    /// was appended then.
+    pub async fn append(
+        &mut self,
+        feed: &str,
+        subject: &Subject,
+        expected: Expected,
+        events: &[NewEvent],
+    ) -> Result<Appended, AppendError> {
+        if events.is_empty() || events.len() > EVENTS_PER_APPEND_MAX {
+            return Err(AppendError::Count {
+                count: events.len(),
+                max: EVENTS_PER_APPEND_MAX,
+            });
+        }
+        let events: Vec<NewEvent> = events.iter().map(|event| self.complete(event)).collect();
+        let appended = match &mut self.inner {
+            #[cfg(feature = "sqlite")]
+            TxInner::Sqlite(tx) => tx.append(self.now, feed, subject, expected, &events),
+            #[cfg(feature = "postgres")]
+            TxInner::Postgres(tx) => tx.append(self.now, feed, subject, expected, &events).await,
+        }?;
+        self.appended = true;
+        Ok(appended)
+    }
+
+    /// The events of `subject`, oldest first. Their positions are those of the feed.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn events_of(&mut self, subject: &Subject) -> Result<Vec<Event>, StoreError> {
+        match &mut self.inner {
+            #[cfg(feature = "sqlite")]
+            TxInner::Sqlite(tx) => tx.events_of(subject),
+            #[cfg(feature = "postgres")]
+            TxInner::Postgres(tx) => tx.events_of(subject).await,
+        }
+    }
+
+    /// Gives an event what it lacks: id, time and, in a handler, its cause.
+    fn complete(&mut self, event: &NewEvent) -> NewEvent {
+        let mut event = event.clone();
+        event.time.get_or_insert(self.now);
+        match &mut self.cause {
+            Some(cause) => {
+                // Counted for every event, with an id or without, so that an index depends on the handler alone.
+                let derived = EventId::follow_up(&cause.subscription, cause.id, cause.follow_ups);
+                cause.follow_ups += 1;
+                event.id.get_or_insert(derived);
+                event.causationid.get_or_insert(cause.id);
+                event
+                    .correlationid
+                    .get_or_insert_with(|| cause.correlationid.clone());
+                event.traceparent = event.traceparent.or_else(|| cause.traceparent.clone());
+            }
+            None => {
+                event.id.get_or_insert_with(EventId::now);
+            }
+        }
+        event
+    }
+
+    /// From here on, what is appended follows from this event.
+    pub(crate) fn set_cause(&mut self, cause: Option<Cause>) {
+        self.cause = cause;
+    }
+
+    /// Whether anything was appended.
+    pub(crate) fn has_appended(&self) -> bool {
+        self.appended
+    }
+}
