@@ -4,6 +4,7 @@ mod data;
 mod id;
 mod names;
 mod new_event;
+mod partial;
 
 pub use data::{Data, DecodeError};
 pub use id::EventId;
@@ -12,11 +13,12 @@ pub use names::{
     EventType, Extension, ExtensionName, FeedName, Subject, SubscriptionName, Version,
 };
 pub use new_event::{NewEvent, domain_event, domain_parts};
+pub(crate) use partial::{Attribute, Partial};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, Timelike, Utc};
 use serde::de::DeserializeOwned;
 
 use crate::position::{Check, Cursor, Epoch, Position};
@@ -85,8 +87,8 @@ impl Event {
 
 /// `time` to the microsecond: what both stores keep.
 pub(crate) fn to_micros(time: DateTime<Utc>) -> DateTime<Utc> {
-    // Truncating fails only for years that no clock shows; such a time stays as it is.
-    time.duration_trunc(TimeDelta::microseconds(1))
+    // A smaller number of nanoseconds is always a valid one, in a leap second too.
+    time.with_nanosecond(time.nanosecond() / 1_000 * 1_000)
         .unwrap_or(time)
 }
 

@@ -50,7 +50,7 @@ impl FeedConfig {
     /// A public feed `name` of the service `author`, with `source` `/author/name`.
     ///
     /// # Errors
-    /// When the name is not valid, or the author is empty or has control characters.
+    /// When the name is not valid, or the author is empty, too long or has control characters.
     pub fn new(name: &str, author: &str) -> Result<Self, InvalidValue> {
         let name = FeedName::new(name)?;
         if !crate::event::is_attribute_text(author) {
@@ -60,10 +60,19 @@ impl FeedConfig {
                 "text without control characters, 1 to 1024 bytes",
             ));
         }
+        let source = format!("/{}/{name}", author.replace(' ', "-"));
+        if !crate::event::is_attribute_text(&source) {
+            // Readers would refuse every event of the feed.
+            return Err(InvalidValue::new(
+                "author",
+                author,
+                "so short that /author/feed has 1024 bytes at most",
+            ));
+        }
         Ok(FeedConfig {
             author: author.to_owned(),
             title: name.to_string(),
-            source: format!("/{}/{name}", author.replace(' ', "-")),
+            source,
             name,
             visibility: Visibility::Public,
             capacity: PageCapacity::DEFAULT,

@@ -1,1 +1,20 @@
-//! JSON.
+//! Events as CloudEvents 1.0 JSON: one event (structured mode) or many (batch format).
+//!
+//! Beside the attributes that CloudEvents defines, an event has `sequence` (its position, zero-padded so that it
+//! is ordered as a text, as the Sequence extension asks), `epoch`, `check`, `recorded` and `version`. JSON data
+//! is carried as the very text that the producer gave, so numbers and the order of members survive.
+
+mod read;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use read::{read_batch, read_event};
+pub use write::{write_batch, write_event};
+
+/// The version of CloudEvents that is written and read.
+const SPEC_VERSION: &str = "1.0";
+
+/// What errors call the format.
+const FORMAT: &str = "JSON";

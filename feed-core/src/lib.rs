@@ -6,6 +6,8 @@
 mod aggregate;
 #[cfg(all(feature = "client", any(feature = "sqlite", feature = "postgres")))]
 mod consumer;
+#[cfg(test)]
+mod arbitrary;
 mod document;
 mod error;
 mod event;

@@ -40,6 +40,8 @@ pub const DOCUMENT_BYTES_MAX: usize = 128 << 20;
 pub const DOCUMENT_EVENTS_MAX: usize = PAGE_CAPACITY_MAX as usize;
 /// Deepest nesting of elements in an Atom document.
 pub const XML_DEPTH_MAX: usize = 16;
+/// Most attributes of one element in an Atom document.
+pub const XML_ATTRIBUTES_MAX: usize = 64;
 /// Largest error body that the client reads, in bytes.
 pub const PROBLEM_BYTES_MAX: usize = 64 << 10;
 /// Longest URL that is followed or served, in bytes.
