@@ -3,7 +3,7 @@
 mod build;
 mod links;
 
-pub use build::{archive, head, tail};
+pub(crate) use build::{archive, epoch_of, head, sealed_after, tail};
 pub use links::{ArchiveFile, Format, Links, RENDER_VERSION};
 
 use std::sync::Arc;

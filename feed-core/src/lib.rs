@@ -4,10 +4,10 @@
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod aggregate;
-#[cfg(all(feature = "client", any(feature = "sqlite", feature = "postgres")))]
-mod consumer;
 #[cfg(test)]
 mod arbitrary;
+#[cfg(all(feature = "client", any(feature = "sqlite", feature = "postgres")))]
+mod consumer;
 mod document;
 mod error;
 mod event;
@@ -15,6 +15,10 @@ mod feed;
 pub mod limits;
 mod page;
 mod position;
+
+#[cfg(feature = "server")]
+pub mod server;
+mod shutdown;
 
 pub mod atom;
 pub mod json;
@@ -40,6 +44,7 @@ pub use event::{
 pub use feed::{FeedConfig, FeedIdentity, FeedState, History, Visibility};
 pub use page::{PageCapacity, PageNumber};
 pub use position::{After, Check, Cursor, Epoch, Position};
+pub use shutdown::shutdown_signal;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use store::{
     Appended, Expected, FromRow, FromValue, Log, LogStats, Migrations, Row, Store, Tx, Value,

@@ -7,7 +7,7 @@ use crate::page::PageNumber;
 use crate::position::{Cursor, Position};
 
 /// The head document from the newest events, which are given oldest first.
-pub fn head(state: &FeedState, mut events: Vec<Event>, format: Format) -> Document {
+pub(crate) fn head(state: &FeedState, mut events: Vec<Event>, format: Format) -> Document {
     events.reverse();
     let name = &state.identity.name;
     Document {
@@ -29,7 +29,12 @@ pub fn head(state: &FeedState, mut events: Vec<Event>, format: Format) -> Docume
 }
 
 /// The tail document: `events` stand directly behind the cursor `after`, oldest first.
-pub fn tail(state: &FeedState, after: Cursor, events: Vec<Event>, format: Format) -> Document {
+pub(crate) fn tail(
+    state: &FeedState,
+    after: Cursor,
+    events: Vec<Event>,
+    format: Format,
+) -> Document {
     let name = &state.identity.name;
     let last = events.last().map_or(after, Event::cursor);
     Document {
@@ -51,7 +56,7 @@ pub fn tail(state: &FeedState, after: Cursor, events: Vec<Event>, format: Format
 }
 
 /// A sealed page. Nothing of the feed's present state enters it but what can never change.
-pub fn archive(
+pub(crate) fn archive(
     state: &FeedState,
     page: PageNumber,
     events: Vec<Event>,
@@ -89,7 +94,7 @@ pub fn archive(
 }
 
 /// What follows `last`: the next sealed page where one begins there, else the tail.
-pub(crate) fn after_link(state: &FeedState, last: Cursor, format: Format) -> String {
+fn after_link(state: &FeedState, last: Cursor, format: Format) -> String {
     let name = &state.identity.name;
     match sealed_after(state, last.position) {
         Some(page) => Links::archive_from_feed(name, epoch_of(state, page), page, format),

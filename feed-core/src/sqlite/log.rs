@@ -108,13 +108,13 @@ pub(super) fn read(
             after.get() + 1,
             after.get().saturating_add(u64::from(limit)),
         )?,
-        Window::RestOfPage { after } => {
-            let page = feed.identity.capacity.page_after(after);
-            feed.events_between(
-                conn,
-                after.get() + 1,
-                feed.identity.capacity.last(page).get(),
-            )?
+        Window::PageFrom { at } => {
+            let capacity = feed.identity.capacity;
+            feed.events_between(conn, at.get(), capacity.last(capacity.page_after(at)).get())?
+        }
+        Window::Page(page) => {
+            let positions = feed.identity.capacity.positions(page);
+            feed.events_between(conn, *positions.start(), *positions.end())?
         }
         Window::Newest { limit } => {
             feed.events_between(conn, head.saturating_sub(u64::from(limit)) + 1, head)?

@@ -6,6 +6,7 @@ use super::handle::{Backend, Store};
 use crate::error::StoreError;
 use crate::event::{Event, EventId, FeedName};
 use crate::feed::FeedState;
+use crate::page::PageNumber;
 use crate::position::{Cursor, Position};
 
 /// Which events to read.
@@ -20,11 +21,14 @@ pub enum Window {
         /// Most events.
         limit: u32,
     },
-    /// The events after `after` up to the end of the page that the first of them is on, oldest first.
-    RestOfPage {
-        /// The last position that is not wanted.
-        after: Position,
+    /// The event at `at`, if there is one, and those behind it up to the end of the page that the next one is on,
+    /// oldest first.
+    PageFrom {
+        /// Where a reader stands.
+        at: Position,
     },
+    /// The events of one page, oldest first.
+    Page(PageNumber),
     /// The newest `limit` events, oldest first.
     Newest {
         /// Most events.

@@ -1,0 +1,22 @@
+//! The feed endpoint as an axum router, and what a service around it needs.
+//!
+//! [`router`] is nested by any service; [`bind`] and [`serve`] run it until it is told to stop; [`guard`] asks for
+//! bearer tokens; [`health`] answers probes; [`Problem`] is how errors are told (RFC 9457).
+
+mod auth;
+mod body;
+mod conditional;
+mod health;
+mod negotiate;
+mod problem;
+mod resolve;
+mod respond;
+mod router;
+mod run;
+
+pub use auth::{TokenFileError, Tokens, guard};
+pub use body::JsonBody;
+pub use health::health;
+pub use problem::Problem;
+pub use router::router;
+pub use run::{BindError, bind, serve};

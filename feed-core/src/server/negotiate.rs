@@ -1,0 +1,146 @@
+//! Which representation a request gets (RFC 9110, section 12.5.1).
+
+use http::{HeaderMap, StatusCode, header};
+
+use super::problem::Problem;
+use crate::document::Format;
+
+/// What is being asked for: its media types differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject {
+    Document,
+    Event,
+}
+
+/// The best representation by `Accept`; Atom where the request does not care.
+pub(super) fn negotiate(headers: &HeaderMap, subject: Subject) -> Result<Format, Problem> {
+    let mut values = headers.get_all(header::ACCEPT).iter().peekable();
+    if values.peek().is_none() {
+        return Ok(Format::Atom);
+    }
+    let ranges: Vec<Range> = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(Range::parse)
+        .collect();
+    let offers = [Format::Atom, Format::Json]
+        .map(|format| (format, quality(&ranges, media_type(format, subject))));
+    // Atom stands first and wins a tie.
+    let best = offers
+        .into_iter()
+        .reduce(|best, offer| if offer.1 > best.1 { offer } else { best });
+    match best {
+        Some((format, quality)) if quality > 0 => Ok(format),
+        _ => Err(Problem::new(
+            StatusCode::NOT_ACCEPTABLE,
+            "not-acceptable",
+            "There is no such representation",
+            "ask for one of the media types in `available`",
+        )
+        .with(
+            "available",
+            offers.map(|(format, _)| media_type(format, subject)),
+        )),
+    }
+}
+
+fn media_type(format: Format, subject: Subject) -> &'static str {
+    match subject {
+        Subject::Document => format.media_type(),
+        Subject::Event => match format {
+            Format::Atom => Format::Atom.media_type(),
+            Format::Json => format.event_media_type(),
+        },
+    }
+}
+
+/// One media range of an `Accept` header.
+struct Range {
+    media_type: String,
+    /// In thousandths.
+    quality: u16,
+}
+
+impl Range {
+    fn parse(text: &str) -> Option<Range> {
+        let mut parts = text.split(';').map(str::trim);
+        let media_type = parts
+            .next()
+            .filter(|media_type| !media_type.is_empty())?
+            .to_ascii_lowercase();
+        let quality = parts
+            .filter_map(|parameter| parameter.split_once('='))
+            .find(|(name, _)| name.trim().eq_ignore_ascii_case("q"))
+            .map_or(Some(1.0), |(_, value)| value.trim().parse::<f32>().ok())?;
+        (0.0..=1.0).contains(&quality).then(|| Range {
+            media_type,
+            quality: (quality * 1000.0) as u16,
+        })
+    }
+
+    /// How closely the range names the media type; none when it does not.
+    fn closeness(&self, media_type: &str) -> Option<u8> {
+        let kind = media_type.split('/').next().unwrap_or_default();
+        if self.media_type == media_type {
+            Some(2)
+        } else if self.media_type.strip_suffix("/*") == Some(kind) {
+            Some(1)
+        } else {
+            (self.media_type == "*/*").then_some(0)
+        }
+    }
+}
+
+/// The quality that the closest range gives, in thousandths; 0 when none fits.
+fn quality(ranges: &[Range], media_type: &str) -> u16 {
+    ranges
+        .iter()
+        .filter_map(|range| Some((range.closeness(media_type)?, range.quality)))
+        .max()
+        .map_or(0, |(_, quality)| quality)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(accept: &str) -> Result<Format, StatusCode> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, accept.parse().unwrap());
+        negotiate(&headers, Subject::Document).map_err(|problem| problem.status())
+    }
+
+    #[test]
+    fn the_best_quality_wins_and_atom_a_tie() {
+        assert_eq!(
+            negotiate(&HeaderMap::new(), Subject::Document).unwrap(),
+            Format::Atom
+        );
+        for (accept, format) in [
+            ("*/*", Format::Atom),
+            ("application/*", Format::Atom),
+            ("application/cloudevents-batch+json", Format::Json),
+            (
+                "application/atom+xml;q=0.5, application/cloudevents-batch+json",
+                Format::Json,
+            ),
+            (
+                "application/cloudevents-batch+json;q=0.1, */*;q=0.9",
+                Format::Atom,
+            ),
+            ("application/atom+xml;q=0, */*", Format::Json),
+            ("text/html, application/xml;q=0.9, */*;q=0.8", Format::Atom),
+            ("APPLICATION/ATOM+XML;charset=utf-8", Format::Atom),
+        ] {
+            assert_eq!(asked(accept), Ok(format), "{accept}");
+        }
+        for accept in [
+            "text/html",
+            "application/atom+xml;q=0",
+            "application/atom+xml;q=2",
+            "garbage",
+        ] {
+            assert_eq!(asked(accept), Err(StatusCode::NOT_ACCEPTABLE), "{accept}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Listening, serving, and stopping without cutting anybody off.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use http::StatusCode;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::TraceLayer;
+
+use crate::limits::{DRAIN_MS_MAX, REQUEST_BODY_BYTES_MAX, REQUEST_MS_MAX};
+
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Something else listens there.
+    #[error(
+        "{0} is in use by another program: stop it, or choose another address with --listen HOST:PORT"
+    )]
+    InUse(SocketAddr),
+    /// Anything else that the system says.
+    #[error("cannot listen on {address}: {source}; choose another address with --listen HOST:PORT")]
+    Failed {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Listens on `address`; port 0 takes a free one.
+///
+/// # Errors
+/// When the address is in use or not ours.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => BindError::InUse(address),
+            _ => BindError::Failed { address, source },
+        })
+}
+
+/// Serves `router` until `stop` is cancelled, then answers the requests that are open, for [`DRAIN_MS_MAX`] at most.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let app = router
+        .layer(DefaultBodyLimit::max(REQUEST_BODY_BYTES_MAX))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Duration::from_millis(REQUEST_MS_MAX),
+        ))
+        .layer(TraceLayer::new_for_http());
+    let served = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let drained = async {
+        stop.cancelled().await;
+        tokio::time::sleep(Duration::from_millis(DRAIN_MS_MAX)).await;
+    };
+    tokio::select! {
+        result = served => result,
+        () = drained => {
+            tracing::warn!(ms_max = DRAIN_MS_MAX, "connections were cut off that did not finish in time");
+            Ok(())
+        }
+    }
+}
