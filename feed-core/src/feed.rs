@@ -32,7 +32,7 @@ impl Visibility {
 ///
 /// ```
 /// use feed_core::FeedConfig;
-/// let feed = FeedConfig::new("orders", "order-svc")?.title("Orders for faster lines").page_capacity(50)?;
+/// let feed = FeedConfig::new("orders", "order-svc")?.title("Orders for faster lines")?.page_capacity(50)?;
 /// # Ok::<(), feed_core::InvalidValue>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -50,25 +50,16 @@ impl FeedConfig {
     /// A public feed `name` of the service `author`, with `source` `/author/name`.
     ///
     /// # Errors
-    /// When the name is not valid, or the author is empty, too long or has control characters.
+    /// When the name is not valid, or the author is not 1 to 255 bytes of letters, digits, `.`, `_`, `-` and spaces.
     pub fn new(name: &str, author: &str) -> Result<Self, InvalidValue> {
         let name = FeedName::new(name)?;
-        if !crate::event::is_attribute_text(author) {
-            return Err(InvalidValue::new(
-                "author",
-                author,
-                "text without control characters, 1 to 1024 bytes",
-            ));
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._- ".contains(&b);
+        if !(1..=255).contains(&author.len()) || !author.bytes().all(plain) {
+            let allowed = "letters, digits, '.', '_', '-' and spaces, 255 bytes at most";
+            return Err(InvalidValue::new("author", author, allowed));
         }
+        // A URI reference, since `plain` let nothing else through than a space.
         let source = format!("/{}/{name}", author.replace(' ', "-"));
-        if !crate::event::is_attribute_text(&source) {
-            // Readers would refuse every event of the feed.
-            return Err(InvalidValue::new(
-                "author",
-                author,
-                "so short that /author/feed has 1024 bytes at most",
-            ));
-        }
         Ok(FeedConfig {
             author: author.to_owned(),
             title: name.to_string(),
@@ -80,11 +71,20 @@ impl FeedConfig {
         })
     }
 
-    /// With a title for people.
-    #[must_use]
-    pub fn title(mut self, title: &str) -> Self {
-        self.title = title.chars().filter(|c| !c.is_control()).collect();
-        self
+    /// With a title for people instead of the feed's name.
+    ///
+    /// # Errors
+    /// When the text is empty, longer than 1024 bytes, or has control characters.
+    pub fn title(mut self, title: &str) -> Result<Self, InvalidValue> {
+        if !crate::event::is_attribute_text(title) {
+            return Err(InvalidValue::new(
+                "title",
+                title,
+                "text without control characters, 1 to 1024 bytes",
+            ));
+        }
+        self.title = title.to_owned();
+        Ok(self)
     }
 
     /// Kept by the readers' own caches only.

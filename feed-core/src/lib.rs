@@ -6,6 +6,8 @@
 mod aggregate;
 #[cfg(test)]
 mod arbitrary;
+#[cfg(feature = "client")]
+pub mod client;
 #[cfg(all(feature = "client", any(feature = "sqlite", feature = "postgres")))]
 mod consumer;
 mod document;
@@ -32,7 +34,9 @@ pub mod testing;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use aggregate::{Aggregate, DecideError, Decided, Loaded, MayConflict};
 #[cfg(all(feature = "client", any(feature = "sqlite", feature = "postgres")))]
-pub use consumer::{HandlerError, Handlers};
+pub use consumer::{
+    Consumer, ConsumerError, Halt, HandlerError, Handlers, StartAt, StepOutcome, Subscription,
+};
 pub use document::{
     ArchiveFile, Document, DocumentError, DocumentKind, Format, Links, RENDER_VERSION, ReadDocument,
 };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -75,10 +75,19 @@ impl NewEvent {
     }
 
     /// With this time of the producer, instead of the transaction's.
-    #[must_use]
-    pub fn at(mut self, time: DateTime<Utc>) -> Self {
+    ///
+    /// # Errors
+    /// When the year has no RFC 3339 form (before 0 or after 9999).
+    pub fn at(mut self, time: DateTime<Utc>) -> Result<Self, InvalidValue> {
+        if !(0..=9999).contains(&time.year()) {
+            return Err(InvalidValue::new(
+                "time",
+                &time.to_string(),
+                "a year from 0 to 9999",
+            ));
+        }
         self.time = Some(super::to_micros(time));
-        self
+        Ok(self)
     }
 
     /// As a consequence of `cause`, in its conversation and its trace.

@@ -1,0 +1,155 @@
+//! What can go wrong between a reader and a feed.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::Deserialize;
+
+use crate::document::DocumentError;
+
+/// A document that could not be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The feed's URL cannot be used.
+    #[error("feed URL {url:?}: {reason}")]
+    Url {
+        /// The URL.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The server was not reached, or the connection was lost or took too long.
+    #[error("{url}: {reason}")]
+    Connection {
+        /// What was asked for.
+        url: String,
+        /// What happened, with its causes.
+        reason: String,
+    },
+    /// The feed refuses the cursor: this reader may not go on by itself (invariant I11).
+    #[error("{url}: {refusal}")]
+    Refused {
+        /// What was asked for.
+        url: String,
+        /// What the feed said.
+        refusal: Refusal,
+    },
+    /// Another status than was hoped for.
+    #[error("{url}: {status}{detail}")]
+    Status {
+        /// What was asked for.
+        url: String,
+        /// The status.
+        status: StatusCode,
+        /// What the problem document said, after `: `; empty without one.
+        detail: String,
+        /// How long the server asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// It goes beyond a limit (invariant I12).
+    #[error("{url}: more than {max} {what}")]
+    Limit {
+        /// What was asked for.
+        url: String,
+        /// What there is too much of.
+        what: &'static str,
+        /// The limit.
+        max: usize,
+    },
+    /// The body is not of a type that is read.
+    #[error("{url}: content type {found:?} is no feed document")]
+    ContentType {
+        /// What was asked for.
+        url: String,
+        /// What the server said it is.
+        found: String,
+    },
+    /// The body is no feed document.
+    #[error("{url}: {source}")]
+    Document {
+        /// What was asked for.
+        url: String,
+        /// What is wrong with it.
+        source: DocumentError,
+    },
+    /// A link or a redirect leads to another origin, which is not followed.
+    #[error("{url}: {link:?} leads away from the feed's own origin")]
+    ForeignLink {
+        /// The document with the link.
+        url: String,
+        /// The link.
+        link: String,
+    },
+}
+
+impl ClientError {
+    /// Whether the same may succeed later without anybody changing the reader.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            ClientError::Url { .. } | ClientError::Refused { .. } => false,
+            // A wrong document may come from a cache or a proxy in between, or from a deployment under way.
+            ClientError::Connection { .. }
+            | ClientError::Status { .. }
+            | ClientError::Limit { .. }
+            | ClientError::ContentType { .. }
+            | ClientError::Document { .. }
+            | ClientError::ForeignLink { .. } => true,
+        }
+    }
+
+    /// How long the server asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            ClientError::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+/// Why a feed refuses a cursor.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{slug}: {detail}")]
+pub struct Refusal {
+    /// End of the problem's type, such as `cursor-diverged`.
+    pub slug: String,
+    /// The server's explanation.
+    pub detail: String,
+}
+
+/// The problem types by which a feed says that a cursor is not of its history.
+const REFUSALS: [&str; 5] = [
+    "cursor-malformed",
+    "epoch-unknown",
+    "cursor-diverged",
+    "cursor-beyond-head",
+    "cursor-pruned",
+];
+
+/// The members of a problem document (RFC 9457) that a reader looks at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ProblemBody {
+    #[serde(rename = "type")]
+    problem_type: String,
+    detail: String,
+}
+
+impl ProblemBody {
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        let slug = self.problem_type.strip_prefix("urn:feedway:problem:")?;
+        REFUSALS.contains(&slug).then(|| Refusal {
+            slug: slug.to_owned(),
+            detail: self.short_detail(),
+        })
+    }
+
+    /// For an error message: a server's text, bounded and on one line.
+    pub(super) fn short_detail(&self) -> String {
+        self.detail
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(500)
+            .collect()
+    }
+}

@@ -1,0 +1,388 @@
+//! Fetching a document: redirects within the origin, bounded bodies, both representations.
+
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode, header};
+use reqwest::{Response, redirect};
+use url::Url;
+
+use super::error::{ClientError, ProblemBody};
+use super::link;
+use crate::document::{Format, ReadDocument};
+use crate::limits::{
+    CLIENT_REQUEST_MS_MAX, DOCUMENT_BYTES_MAX, PROBLEM_BYTES_MAX, REDIRECTS_MAX,
+    RETRY_AFTER_MS_MAX, URL_BYTES_MAX,
+};
+use crate::position::After;
+use crate::{atom, json};
+
+/// Room that is made for a body because its header announces it, in bytes.
+const BODY_BYTES_BELIEVED: u64 = 1 << 20;
+
+/// How a client asks.
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    /// The representation that is asked for. The other one is read all the same when it comes.
+    pub format: Format,
+    /// Sent to the feed's own origin only.
+    pub bearer_token: Option<String>,
+    /// Longest time that one request may take, [`CLIENT_REQUEST_MS_MAX`] unless set.
+    pub timeout: Duration,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        ClientOptions {
+            format: Format::Json,
+            bearer_token: None,
+            timeout: Duration::from_millis(CLIENT_REQUEST_MS_MAX),
+        }
+    }
+}
+
+/// Reads one feed. Cheap to clone; connections are kept and used again.
+#[derive(Debug, Clone)]
+pub struct FeedClient {
+    http: reqwest::Client,
+    feed: Url,
+    options: ClientOptions,
+}
+
+/// What came.
+#[derive(Debug, Clone)]
+pub enum Fetched {
+    /// The document that the ETag names is still the right one.
+    NotModified,
+    /// A document.
+    Page(Box<Page>),
+}
+
+/// A document with what its response said about it.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Where it was found in the end.
+    pub url: Url,
+    /// Its events, and what it says of the feed.
+    pub document: ReadDocument,
+    /// What comes after it, on the feed's own origin.
+    pub next: Option<Url>,
+    /// To ask again whether it has changed; only when it was not redirected to.
+    pub etag: Option<String>,
+}
+
+impl FeedClient {
+    /// A client of the feed at `feed_url`, such as `http://127.0.0.1:8081/feeds/orders`.
+    ///
+    /// # Errors
+    /// When the URL is not an absolute one of `http` or `https`, or carries a query or credentials.
+    pub fn new(feed_url: &str, options: ClientOptions) -> Result<Self, ClientError> {
+        let wrong = |reason: &str| ClientError::Url {
+            url: feed_url.chars().take(200).collect(),
+            reason: reason.into(),
+        };
+        let feed = Url::parse(feed_url).map_err(|error| wrong(&error.to_string()))?;
+        if !matches!(feed.scheme(), "http" | "https") || feed.host().is_none() {
+            return Err(wrong(
+                "it has to begin with http:// or https:// and name a host",
+            ));
+        }
+        if feed.query().is_some()
+            || feed.fragment().is_some()
+            || feed.as_str().len() > URL_BYTES_MAX
+        {
+            return Err(wrong(
+                "it has to be the feed itself, without ? and #, 2048 bytes at most",
+            ));
+        }
+        if !feed.username().is_empty() || feed.password().is_some() {
+            return Err(wrong(
+                "credentials do not belong into a URL: use a bearer token",
+            ));
+        }
+        // The first one to install a provider wins; any is good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .redirect(redirect::Policy::none())
+            .timeout(options.timeout)
+            .user_agent(concat!("feedway/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| wrong(&error_chain(&error)))?;
+        Ok(FeedClient {
+            http,
+            feed,
+            options,
+        })
+    }
+
+    /// The feed's URL.
+    pub fn feed(&self) -> &Url {
+        &self.feed
+    }
+
+    /// The URL of the tail after `after`.
+    pub fn tail(&self, after: &After) -> Url {
+        let mut url = self.feed.clone();
+        url.query_pairs_mut()
+            .append_pair("after", &after.to_string());
+        url
+    }
+
+    /// Fetches a document of this feed.
+    ///
+    /// With `etag`, the answer may be [`Fetched::NotModified`]. With `past_caches`, caches in between are asked to
+    /// look at the server again.
+    ///
+    /// # Errors
+    /// See [`ClientError`]. Nothing of a document is returned unless all of it was read.
+    pub async fn fetch(
+        &self,
+        url: &Url,
+        etag: Option<&str>,
+        past_caches: bool,
+    ) -> Result<Fetched, ClientError> {
+        let mut at = self.own(&self.feed, url.as_str())?;
+        for redirects in 0..=REDIRECTS_MAX {
+            // A tag belongs to the first URL only.
+            let etag = etag.filter(|_| redirects == 0);
+            let response = self.get(&at, etag, past_caches).await?;
+            match response.status() {
+                StatusCode::OK => {
+                    let page = self.read(at, response, redirects > 0).await?;
+                    return Ok(Fetched::Page(Box::new(page)));
+                }
+                StatusCode::NOT_MODIFIED if etag.is_some() => return Ok(Fetched::NotModified),
+                status if status.is_redirection() => {
+                    let location = text(response.headers(), header::LOCATION).unwrap_or_default();
+                    at = self.own(&at, location)?;
+                }
+                _ => return Err(refused(&at, response).await),
+            }
+        }
+        Err(ClientError::Limit {
+            url: url.to_string(),
+            what: "redirects",
+            max: REDIRECTS_MAX,
+        })
+    }
+
+    async fn get(
+        &self,
+        url: &Url,
+        etag: Option<&str>,
+        past_caches: bool,
+    ) -> Result<Response, ClientError> {
+        let mut request = self
+            .http
+            .get(url.clone())
+            .header(header::ACCEPT, self.accept());
+        if let Some(token) = &self.options.bearer_token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(etag) = etag {
+            request = request.header(header::IF_NONE_MATCH, etag);
+        }
+        if past_caches {
+            request = request.header(header::CACHE_CONTROL, "no-cache");
+        }
+        request
+            .send()
+            .await
+            .map_err(|error| connection(url, &error))
+    }
+
+    fn accept(&self) -> String {
+        let other = match self.options.format {
+            Format::Atom => Format::Json,
+            Format::Json => Format::Atom,
+        };
+        format!(
+            "{}, {};q=0.5",
+            self.options.format.media_type(),
+            other.media_type()
+        )
+    }
+
+    async fn read(
+        &self,
+        url: Url,
+        response: Response,
+        redirected: bool,
+    ) -> Result<Page, ClientError> {
+        let headers = response.headers().clone();
+        let format = format_of(&url, &headers)?;
+        let body = bounded_body(&url, response, DOCUMENT_BYTES_MAX).await?;
+        let read = match format {
+            Format::Atom => atom::read_feed(&body),
+            Format::Json => json::read_batch(&body).map(|events| ReadDocument {
+                events,
+                ..Default::default()
+            }),
+        };
+        let mut document = read.map_err(|source| ClientError::Document {
+            url: url.to_string(),
+            source,
+        })?;
+        document.head = document
+            .head
+            .or_else(|| text(&headers, "feed-head")?.parse().ok());
+        document.caught_up = document
+            .caught_up
+            .or_else(|| text(&headers, "feed-caught-up")?.parse().ok());
+        if document.next.is_none() {
+            let links = headers
+                .get_all(header::LINK)
+                .iter()
+                .filter_map(|value| value.to_str().ok());
+            document.next = link::find(links, "next").map(str::to_owned);
+        }
+        let next = document
+            .next
+            .as_deref()
+            .map(|next| self.own(&url, next))
+            .transpose()?;
+        let etag = text(&headers, header::ETAG)
+            .filter(|_| !redirected)
+            .map(str::to_owned);
+        Ok(Page {
+            url,
+            document,
+            next,
+            etag,
+        })
+    }
+
+    /// The link resolved against `base`, if it stays on the feed's own origin.
+    fn own(&self, base: &Url, link: &str) -> Result<Url, ClientError> {
+        let foreign = || ClientError::ForeignLink {
+            url: base.to_string(),
+            link: link.chars().take(200).collect(),
+        };
+        let url = base.join(link).map_err(|_| foreign())?;
+        let same = url.origin() == self.feed.origin()
+            && url.username().is_empty()
+            && url.password().is_none();
+        if link.is_empty() || !same || url.as_str().len() > URL_BYTES_MAX {
+            Err(foreign())
+        } else {
+            Ok(url)
+        }
+    }
+}
+
+/// Reads the body, and stops as soon as it is larger than it may be, whatever its header said.
+async fn bounded_body(
+    url: &Url,
+    mut response: Response,
+    bytes_max: usize,
+) -> Result<Vec<u8>, ClientError> {
+    let limit = || ClientError::Limit {
+        url: url.to_string(),
+        what: "bytes",
+        max: bytes_max,
+    };
+    let announced = response.content_length().unwrap_or(0);
+    if announced > bytes_max as u64 {
+        return Err(limit());
+    }
+    // Believed only so far: a server may announce what it never sends.
+    let mut body = Vec::with_capacity(announced.min(BODY_BYTES_BELIEVED) as usize);
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| connection(url, &error))?
+    {
+        if body.len() + chunk.len() > bytes_max {
+            return Err(limit());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn format_of(url: &Url, headers: &HeaderMap) -> Result<Format, ClientError> {
+    let found = text(headers, header::CONTENT_TYPE).unwrap_or_default();
+    let mut parts = found.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default();
+    let is_utf8 = |parameter: &str| match parameter.split_once('=') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    };
+    let format = [Format::Atom, Format::Json]
+        .into_iter()
+        .find(|format| media_type.eq_ignore_ascii_case(format.media_type()))
+        .filter(|_| parts.all(is_utf8));
+    format.ok_or_else(|| ClientError::ContentType {
+        url: url.to_string(),
+        found: found.chars().take(100).collect(),
+    })
+}
+
+async fn refused(url: &Url, response: Response) -> ClientError {
+    let status = response.status();
+    let retry_after = retry_after(response.headers());
+    let problem: ProblemBody = match text(response.headers(), header::CONTENT_TYPE) {
+        Some(kind) if kind.starts_with("application/problem+json") => {
+            let body = bounded_body(url, response, PROBLEM_BYTES_MAX)
+                .await
+                .unwrap_or_default();
+            serde_json::from_slice(&body).unwrap_or_default()
+        }
+        _ => ProblemBody::default(),
+    };
+    let detail = problem.short_detail();
+    match problem.refusal() {
+        Some(refusal) => ClientError::Refused {
+            url: url.to_string(),
+            refusal,
+        },
+        None => ClientError::Status {
+            url: url.to_string(),
+            status,
+            detail: if detail.is_empty() {
+                detail
+            } else {
+                format!(": {detail}")
+            },
+            retry_after,
+        },
+    }
+}
+
+/// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3), bounded.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = text(headers, header::RETRY_AFTER)?;
+    let wanted = match value.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let date = chrono::DateTime::parse_from_rfc2822(value).ok()?;
+            (date.to_utc() - chrono::Utc::now())
+                .to_std()
+                .unwrap_or_default()
+        }
+    };
+    Some(wanted.min(Duration::from_millis(RETRY_AFTER_MS_MAX)))
+}
+
+fn text(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn connection(url: &Url, error: &reqwest::Error) -> ClientError {
+    ClientError::Connection {
+        url: url.to_string(),
+        reason: error_chain(error),
+    }
+}
+
+/// The error with its causes: reqwest's own text names only the outermost.
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

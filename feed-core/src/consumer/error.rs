@@ -1,0 +1,141 @@
+//! Why a consumer does not get on.
+
+use std::time::Duration;
+
+use super::handler::HandlerError;
+use crate::client::{ClientError, VerifyError};
+use crate::error::{InvalidValue, StoreError};
+use crate::event::{Event, EventId};
+use crate::position::{Cursor, Position};
+
+/// A step that did not get on. Nothing was applied, the cursor stands where it stood.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConsumerError {
+    /// The consumer cannot be made so.
+    #[error(transparent)]
+    Invalid(#[from] InvalidValue),
+    /// The feed could not be read.
+    #[error("the feed could not be read: {0}")]
+    Client(#[from] ClientError),
+    /// What was read does not follow on from the cursor; it is read again past all caches.
+    #[error("what {url} sent does not follow on: {source}")]
+    Unverified {
+        /// The document.
+        url: String,
+        /// What does not fit.
+        source: VerifyError,
+    },
+    /// The handler failed on an event and may succeed later.
+    #[error("{event} could not be applied: {source}")]
+    Handler {
+        /// The event.
+        event: EventName,
+        /// What the handler said.
+        source: HandlerError,
+    },
+    /// The database failed.
+    #[error("the consumer's database: {0}")]
+    Store(#[from] StoreError),
+    /// The subscription halts until somebody has looked at it.
+    #[error("halted: {0}")]
+    Halted(#[from] Halt),
+}
+
+impl ConsumerError {
+    /// Whether the next step may get on by itself.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            ConsumerError::Client(error) => error.is_transient(),
+            ConsumerError::Store(error) => error.is_transient(),
+            ConsumerError::Handler { source, .. } => source.is_transient(),
+            ConsumerError::Unverified { .. } => true,
+            ConsumerError::Invalid(_) | ConsumerError::Halted(_) => false,
+        }
+    }
+
+    /// How long the server asks to wait.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            ConsumerError::Client(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+}
+
+/// Why a subscription halts. It never resets by itself (invariant I11).
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Halt {
+    /// The feed says that the cursor is not of its history.
+    #[error(
+        "the feed refuses cursor {cursor}: {reason}. Nothing is skipped: find out what was read that the feed lost, \
+         then set the cursor in the table subscriptions and start again"
+    )]
+    CursorRefused {
+        /// The cursor, or what was asked for instead of one.
+        cursor: String,
+        /// What the feed said.
+        reason: String,
+    },
+    /// Read twice, the second time past all caches, the feed does not follow on from the cursor.
+    #[error(
+        "what follows {cursor} is of another history: {reason}. Nothing was applied: compare the feed with what was \
+         read before, then set the cursor in the table subscriptions and start again"
+    )]
+    Diverged {
+        /// The cursor.
+        cursor: String,
+        /// What does not fit.
+        reason: VerifyError,
+    },
+    /// An event cannot be applied, and trying again does not help.
+    #[error(
+        "{event} cannot be applied: {reason}. Mend the handler or the data, then start again: it is tried first"
+    )]
+    Poisoned {
+        /// The event.
+        event: EventName,
+        /// What the handler said.
+        reason: String,
+    },
+    /// The feed's URL or the database cannot be used at all.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// How an event is named in errors and logs: enough to find it in the feed.
+#[derive(Debug, Clone)]
+pub struct EventName {
+    /// Its id.
+    pub id: EventId,
+    /// Its place in the feed.
+    pub position: Position,
+    /// Its type and subject.
+    pub what: String,
+}
+
+impl EventName {
+    pub(super) fn of(event: &Event) -> Self {
+        EventName {
+            id: event.id,
+            position: event.position,
+            what: format!("{} about {}", event.event_type, event.subject),
+        }
+    }
+}
+
+impl std::fmt::Display for EventName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "event {} at position {} ({})",
+            self.id, self.position, self.what
+        )
+    }
+}
+
+/// How a cursor that may not be there yet is told.
+pub(super) fn cursor_text(cursor: Option<Cursor>) -> String {
+    cursor.map_or_else(|| "start".to_owned(), |cursor| cursor.to_string())
+}
