@@ -1,1 +1,4 @@
-
+mod domain;
+mod expiry;
+mod reactions;
+mod storage;
