@@ -1,1 +1,3 @@
-
+mod domain;
+mod reactions;
+mod storage;
