@@ -13,7 +13,7 @@ mod values;
 mod tests;
 
 pub(crate) use reservation::{
-    Answered, Decision, Line, Offer, Request, Reservation, ReservationCommand, ReservationError,
+    Decision, Line, Offer, Request, Reservation, ReservationCommand, ReservationError,
     ReservationEvent, Status,
 };
 pub(crate) use values::{

@@ -7,8 +7,8 @@ pub(crate) use reservations::{carry_out, line_of, request, reservation};
 pub(crate) use rows::{CustomerRow, GeoRow, ReservationRow};
 
 use feed_core::{
-    AppendError, DecideError, Expected, HandlerError, InvalidValue, MayConflict, Migrations,
-    StoreError, Tx, Value, domain_event,
+    AppendError, DecideError, Expected, FeedConfig, HandlerError, InvalidValue, MayConflict,
+    Migrations, StoreError, Tx, Value, domain_event,
 };
 
 use crate::domain::{Customer, CustomerId, Geo, GeoSlug, ReservationError};
@@ -24,6 +24,11 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
         include_str!("../migrations/sqlite/V1__customers.sql"),
     )],
 };
+
+/// How the feed is made, by whichever command is first.
+pub(crate) fn feed_config() -> Result<FeedConfig, InvalidValue> {
+    FeedConfig::new(FEED, "customer-svc")?.title("Customers, geos and reserved speed")
+}
 
 /// A change that was not made; nothing of it is kept.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use feed_core::limits::TOKEN_FILE_BYTES_MAX;
 use feed_core::server::{self, BindError, TokenFileError, Tokens};
-use feed_core::{Consumer, ConsumerError, FeedConfig, InvalidValue, Store, StoreError};
+use feed_core::{Consumer, ConsumerError, InvalidValue, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -116,8 +116,7 @@ impl Application {
     /// When the settings cannot be followed; the message names what to change.
     pub async fn build(settings: Settings) -> Result<Self, StartError> {
         let store = Store::open(&settings.database, storage::MIGRATIONS).await?;
-        let feed = FeedConfig::new(storage::FEED, "order-svc")?.title("Orders for faster lines")?;
-        store.create_feed(feed).await?;
+        store.create_feed(storage::feed_config()?).await?;
         let poller = match &settings.poller {
             Some(settings) => Some(Poller::new(&store, settings)?),
             None => None,

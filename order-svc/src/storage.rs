@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use feed_core::{
-    DecideError, Decided, EventId, FromRow, Loaded, Migrations, Row, StoreError, Tx, Value,
+    DecideError, Decided, EventId, FeedConfig, FromRow, InvalidValue, Loaded, Migrations, Row,
+    StoreError, Tx, Value,
 };
 use serde::{Serialize, Serializer};
 
@@ -19,6 +20,11 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
         include_str!("../migrations/sqlite/V1__orders.sql"),
     )],
 };
+
+/// How the feed is made, by whichever command is first.
+pub(crate) fn feed_config() -> Result<FeedConfig, InvalidValue> {
+    FeedConfig::new(FEED, "order-svc")?.title("Orders for faster lines")
+}
 
 /// An order as queries show it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
