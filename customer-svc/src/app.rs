@@ -108,14 +108,19 @@ impl Application {
     /// # Errors
     /// When the settings cannot be followed; the message names what to change.
     pub async fn build(settings: Settings) -> Result<Self, StartError> {
+        // First, so that nothing is written when another instance has the address.
+        let listener = match &settings.http {
+            Some(http) => Some(server::bind(http.listen).await?),
+            None => None,
+        };
         let store = Store::open(&settings.database, storage::MIGRATIONS).await?;
         store.create_feed(storage::feed_config()?).await?;
         let poller = match &settings.poller {
             Some(settings) => Some(follow(&store, settings)?),
             None => None,
         };
-        let http = match &settings.http {
-            Some(settings) => Some(Http::new(&store, settings).await?),
+        let http = match settings.http.zip(listener) {
+            Some((settings, listener)) => Some(Http::new(&store, settings, listener)?),
             None => None,
         };
         Ok(Application {
@@ -179,9 +184,13 @@ impl Application {
 }
 
 impl Http {
-    async fn new(store: &Store, settings: &HttpSettings) -> Result<Self, StartError> {
-        let tokens = match &settings.tokens {
-            Some(path) => Some(Tokens::from_file(path)?),
+    fn new(
+        store: &Store,
+        settings: HttpSettings,
+        listener: TcpListener,
+    ) -> Result<Self, StartError> {
+        let tokens = match settings.tokens {
+            Some(path) => Some(Tokens::from_file(&path)?),
             None => None,
         };
         let feeds = server::router(store, [storage::FEED])?;
@@ -193,7 +202,6 @@ impl Http {
             ))
             .fallback(http::no_such_path)
             .method_not_allowed_fallback(http::no_such_method);
-        let listener = server::bind(settings.listen).await?;
         let address = listener.local_addr().map_err(|source| BindError::Failed {
             address: settings.listen,
             source,

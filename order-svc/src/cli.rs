@@ -205,7 +205,9 @@ impl Poller {
 impl Log {
     fn start(&self) -> Result<(), CliError> {
         let wrong = |error: &dyn std::error::Error| CliError::Log(error.to_string());
-        let filter = EnvFilter::try_new(&self.log_level).map_err(|error| wrong(&error))?;
+        // The migrations' own lines say nothing that matters, unless they are asked for.
+        let filter = format!("refinery_core=warn,{}", self.log_level);
+        let filter = EnvFilter::try_new(filter).map_err(|error| wrong(&error))?;
         let log = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(std::io::stderr)

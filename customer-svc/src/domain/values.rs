@@ -15,7 +15,7 @@ const CAPACITY_MBPS_MAX: u32 = 1_000_000_000;
 
 /// A value that is not taken; the message names its field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field} {found:?} is not valid: {allowed}")]
+#[error("{found:?} is no valid {field}: {allowed}")]
 pub(crate) struct InvalidField {
     field: &'static str,
     found: String,
@@ -176,7 +176,7 @@ mod tests {
         }
         for bad in ["", "a b", "ä", "a/b", "a\n", &"x".repeat(65)] {
             let error = CustomerId::try_from(bad.to_owned()).unwrap_err();
-            assert!(error.to_string().starts_with("customer_id "), "{error}");
+            assert!(error.to_string().contains("valid customer_id:"), "{error}");
             assert!(OrderId::try_from(bad.to_owned()).is_err(), "{bad}");
             assert!(GeoSlug::try_from(bad.to_owned()).is_err(), "{bad}");
         }
@@ -198,7 +198,10 @@ mod tests {
             assert!(CurrentMbps::try_from(bad).is_err());
             assert!(MaxMbps::try_from(bad).is_err());
             let error = CapacityMbps::try_from(bad).unwrap_err();
-            assert!(error.to_string().starts_with("capacity_mbps "), "{error}");
+            assert!(
+                error.to_string().contains("valid capacity_mbps:"),
+                "{error}"
+            );
         }
     }
 }

@@ -12,7 +12,7 @@ const REQUESTED_MBPS_MAX: u32 = 1_000_000;
 
 /// A value that is not taken; the message names its field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field} {found:?} is not valid: {allowed}")]
+#[error("{found:?} is no valid {field}: {allowed}")]
 pub(crate) struct InvalidField {
     field: &'static str,
     found: String,
@@ -141,7 +141,7 @@ mod tests {
         }
         for bad in ["", "a b", "ä", "a/b", "a\n", &"x".repeat(65)] {
             let error = CustomerId::try_from(bad.to_owned()).unwrap_err();
-            assert!(error.to_string().starts_with("customer_id "), "{error}");
+            assert!(error.to_string().contains("valid customer_id:"), "{error}");
         }
         assert!(is_id(OrderId::now().as_str()));
     }
@@ -156,7 +156,10 @@ mod tests {
         }
         for bad in [0, -1, 1_000_001, i64::MAX, i64::MIN] {
             let error = RequestedMbps::try_from(bad).unwrap_err();
-            assert!(error.to_string().starts_with("requested_mbps "), "{error}");
+            assert!(
+                error.to_string().contains("valid requested_mbps:"),
+                "{error}"
+            );
         }
     }
 }
