@@ -1,0 +1,151 @@
+//! Both services on the sample's customers, in a folder of their own.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use feedway_tests::binaries::{self, Binaries, Profile};
+use feedway_tests::check::{self, Verdict};
+use feedway_tests::driver::{self, DriverOptions, PlacedOrder};
+use feedway_tests::sample::{Sample, SampleOrder};
+use feedway_tests::service::{Service, ServiceSpec, free_address};
+use feedway_tests::settling::Feeds;
+use indicatif::ProgressBar;
+use tempfile::TempDir;
+
+/// How long nothing may happen before the orders count as stuck.
+const STILL_MAX: Duration = Duration::from_secs(60);
+/// How long a request is sent again while its service is down.
+const RETRY_FOR: Duration = Duration::from_secs(60);
+
+/// The binaries, built once for all tests here.
+fn built() -> &'static Binaries {
+    static BUILT: OnceLock<Binaries> = OnceLock::new();
+    BUILT.get_or_init(|| binaries::build(Profile::own()).expect("the services build"))
+}
+
+pub struct Running {
+    pub order: Service,
+    pub customer: Service,
+    pub orders: Orders,
+    pub sample: Sample,
+    folder: TempDir,
+}
+
+/// The sample's orders, to be placed piece by piece.
+pub struct Orders {
+    base_url: String,
+    waiting: VecDeque<SampleOrder>,
+}
+
+/// How the services are started, where it is not the usual way.
+#[derive(Default)]
+pub struct Setup {
+    pub order_expiry_s: Option<u32>,
+    pub tokens: bool,
+}
+
+impl Running {
+    pub async fn start(setup: Setup) -> Running {
+        let folder = tempfile::tempdir().unwrap();
+        let sample = Sample::read(&Sample::default_folder()).unwrap();
+        let (order_at, customer_at) = (free_address().unwrap(), free_address().unwrap());
+        let mut order_args = vec![
+            "serve".to_owned(),
+            format!("--listen={order_at}"),
+            "--database=order.db".to_owned(),
+            format!("--customers-feed=http://{customer_at}/feeds/customers"),
+            "--poll-interval-ms=10".to_owned(),
+        ];
+        order_args.extend(setup.order_expiry_s.map(|seconds| format!("--order-expiry-s={seconds}")));
+        let mut customer_args = vec![
+            "serve".to_owned(),
+            format!("--listen={customer_at}"),
+            "--database=customer.db".to_owned(),
+            format!("--orders-feed=http://{order_at}/feeds/orders"),
+            "--poll-interval-ms=10".to_owned(),
+        ];
+        if setup.tokens {
+            std::fs::write(folder.path().join("tokens"), "read read-token-0123456\nwrite write-token-012345\n").unwrap();
+            std::fs::write(folder.path().join("token"), "read-token-0123456\n").unwrap();
+            for (args, flag) in [(&mut order_args, "--customers-token-file"), (&mut customer_args, "--orders-token-file")] {
+                args.push(format!("--tokens={}", folder.path().join("tokens").display()));
+                args.push(format!("{flag}={}", folder.path().join("token").display()));
+            }
+        }
+        let spec = |name, binary: &PathBuf, address, args: Vec<String>| ServiceSpec {
+            name,
+            binary: binary.clone(),
+            args: args.into_iter().map(|arg| in_folder(&folder, arg)).collect(),
+            env: Vec::new(),
+            folder: folder.path().to_owned(),
+            address,
+            detached: false,
+        };
+        let customer = spec("customer-svc", &built().customer_svc, customer_at, customer_args);
+        import(&customer, &folder);
+        let mut waiting: VecDeque<_> = sample.orders.iter().filter(|order| !order.repeat).cloned().collect();
+        for (index, order) in waiting.iter_mut().enumerate() {
+            order.idempotency_key = Some(format!("end-to-end-{index}"));
+        }
+        Running {
+            orders: Orders { base_url: format!("http://{order_at}"), waiting },
+            order: Service::start(spec("order-svc", &built().order_svc, order_at, order_args)).await.unwrap(),
+            customer: Service::start(customer).await.unwrap(),
+            sample,
+            folder,
+        }
+    }
+
+    /// Waits until every order is settled on both sides, and compares all that is said with the calculation.
+    pub async fn settle_and_check(&self, placed: &[PlacedOrder]) -> Verdict {
+        let (order_url, customer_url) = (self.order.base_url(), self.customer.base_url());
+        let mut feeds = Feeds::new(&order_url, &customer_url).unwrap();
+        feeds.wait_until_settled(placed.len(), STILL_MAX, &ProgressBar::hidden()).await.unwrap();
+        check::check(&self.sample, placed, &order_url, &customer_url).await.unwrap()
+    }
+
+    pub fn database(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+impl Orders {
+    /// Places the next `count` orders, over connections that may break.
+    pub async fn place_next(&mut self, count: usize, connections: usize) -> Vec<PlacedOrder> {
+        assert!(self.waiting.len() >= count, "the sample has too few orders for this test");
+        let orders: Vec<_> = self.waiting.drain(..count).collect();
+        let options = DriverOptions {
+            base_url: self.base_url.clone(),
+            connections,
+            retry_for: Some(RETRY_FOR),
+        };
+        driver::place(&orders, &options, &ProgressBar::hidden()).await.unwrap().orders
+    }
+}
+
+/// Databases lie in the folder of the run.
+fn in_folder(folder: &TempDir, arg: String) -> OsString {
+    match arg.strip_prefix("--database=") {
+        Some(file) => format!("--database={}", folder.path().join(file).display()).into(),
+        None => arg.into(),
+    }
+}
+
+fn import(customer: &ServiceSpec, folder: &TempDir) {
+    let sample = Sample::default_folder();
+    let imported = customer
+        .command()
+        .unwrap()
+        .arg("import")
+        .arg(in_folder(folder, "--database=customer.db".to_owned()))
+        .arg("--geos")
+        .arg(Sample::geos_file(&sample))
+        .arg("--customers")
+        .arg(Sample::customers_file(&sample))
+        .status()
+        .unwrap();
+    assert!(imported.success(), "the import failed; see {}", customer.log().display());
+}
