@@ -191,7 +191,7 @@ where
         }
         let row: R = record
             .deserialize(Some(&headers))
-            .map_err(|error| wrong(line, reason(&error)))?;
+            .map_err(|error| wrong(line, wrong_field(&error, &headers)))?;
         rows.push((line, row.into()));
     }
 }
@@ -199,11 +199,21 @@ where
 /// What is wrong, without the place, which the error around it names.
 fn reason(error: &csv::Error) -> String {
     match error.kind() {
-        csv::ErrorKind::Deserialize { err, .. } => err.kind().to_string(),
         csv::ErrorKind::UnequalLengths {
             expected_len, len, ..
         } => format!("{len} fields where the header has {expected_len}"),
         _ => error.to_string(),
+    }
+}
+
+/// What is wrong with a field, and which it is. Our own checks name it; those of the format do not.
+fn wrong_field(error: &csv::Error, headers: &csv::StringRecord) -> String {
+    let csv::ErrorKind::Deserialize { err, .. } = error.kind() else {
+        return reason(error);
+    };
+    match err.field().and_then(|field| headers.get(field as usize)) {
+        Some(field) => format!("{field}: {}", err.kind()),
+        None => err.kind().to_string(),
     }
 }
 
