@@ -91,6 +91,17 @@ async fn what_is_wrong_is_named_with_file_and_line_and_nothing_is_done() {
     assert!(error.contains("none.csv"), "{error}");
 }
 
+#[test]
+fn lines_are_counted_as_an_editor_does() {
+    let files = Files::new();
+    let path = files.path("customers.csv");
+    let text = "customer_id,name,geo,current_mbps\r\n\r\nc-1,Ada,berlin,1\r\n\"c-2\",Bob,paris,1\r\n\n\nc-3,Cy,paris,1";
+    std::fs::write(&path, text).unwrap();
+    let rows = read::<CustomerRecord>(&path).unwrap().rows;
+    let lines: Vec<u64> = rows.iter().map(|(line, _)| *line).collect();
+    assert_eq!(lines, [3, 4, 7]);
+}
+
 #[tokio::test]
 async fn large_files_are_stated_in_batches() {
     let store = TempStore::new(storage::MIGRATIONS).await;

@@ -46,8 +46,13 @@ impl World {
         let event = NewEvent::json(event_type, &data).unwrap();
         let subject = Subject::new("anything").unwrap();
         let written = self.customers.write(async move |tx: &mut Tx<'_>| {
-            tx.append("customers", &subject, Expected::Any, &[event.clone()])
-                .await
+            tx.append(
+                "customers",
+                &subject,
+                Expected::Any,
+                std::slice::from_ref(&event),
+            )
+            .await
         });
         written.await.unwrap();
         while self.consumer.step().await.unwrap() != StepOutcome::CaughtUp {}
