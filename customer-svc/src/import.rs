@@ -1,5 +1,7 @@
 //! `customer-svc import`: states geos and customers from CSV files, as PUT requests would.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,8 +15,8 @@ use crate::storage::{self, ChangeError, Put};
 
 /// Rows that one transaction states at most: it holds up other writers.
 const ROWS_PER_WRITE_MAX: usize = 200;
-/// Rows of one file at most.
-const ROWS_MAX: usize = 1_000_000;
+/// Largest file, in bytes.
+const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// What is to be imported.
 #[derive(Debug, Clone)]
@@ -156,54 +158,99 @@ where
     R: DeserializeOwned + Into<Stated>,
 {
     let file = path.display().to_string();
+    let bytes = read_bytes(path).map_err(|reason| ImportError::File {
+        file: file.clone(),
+        reason,
+    })?;
     let wrong = |line: u64, reason: String| ImportError::Row {
         file: file.clone(),
         line,
         reason,
     };
+    let mut lines = Lines::of(&bytes);
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
-        .from_path(path)
-        .map_err(|error| ImportError::File {
-            file: file.clone(),
-            reason: error.to_string(),
-        })?;
+        .from_reader(bytes.as_slice());
     let headers = reader
         .headers()
-        .map_err(|error| wrong(1, error.to_string()))?
+        .map_err(|error| wrong(1, reason(&error)))?
         .clone();
     let mut rows = Vec::new();
     let mut record = csv::StringRecord::new();
     loop {
-        let line = reader.position().line();
-        let more = reader.read_record(&mut record).map_err(|error| {
-            wrong(
-                error.position().map_or(line, csv::Position::line),
-                reason(&error),
-            )
-        })?;
-        if !more {
+        let begins = reader.position().byte();
+        let more = reader.read_record(&mut record);
+        let line = lines.line_at(begins);
+        if !more.map_err(|error| wrong(line, reason(&error)))? {
             return Ok(Rows { file, rows });
-        }
-        let line = record.position().map_or(line, csv::Position::line);
-        if rows.len() == ROWS_MAX {
-            return Err(wrong(line, format!("a file has {ROWS_MAX} rows at most")));
         }
         let row: R = record
             .deserialize(Some(&headers))
-            .map_err(|error| wrong(line, reason(&error)))?;
+            .map_err(|error| wrong(line, wrong_field(&error, &headers)))?;
         rows.push((line, row.into()));
+    }
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
+    let told = |error: std::io::Error| error.to_string();
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .map_err(told)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("a file has {FILE_BYTES_MAX} bytes at most"));
+    }
+    Ok(bytes)
+}
+
+/// Counts lines as an editor does. The reader's own count is of where it looked last, before line ends and empty
+/// lines that it passes over.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    counted: usize,
+    line: u64,
+}
+
+impl<'a> Lines<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        Lines {
+            bytes,
+            counted: 0,
+            line: 1,
+        }
+    }
+
+    /// The line of the record that is behind this offset. Offsets come in rising order.
+    fn line_at(&mut self, offset: u64) -> u64 {
+        let from = usize::try_from(offset).unwrap_or(usize::MAX);
+        let passed_over = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+        let skipped = self.bytes.iter().skip(from).take_while(passed_over).count();
+        let begins = from.saturating_add(skipped).min(self.bytes.len());
+        let new = self.bytes.get(self.counted..begins).unwrap_or_default();
+        self.line += new.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.counted = begins.max(self.counted);
+        self.line
     }
 }
 
 /// What is wrong, without the place, which the error around it names.
 fn reason(error: &csv::Error) -> String {
     match error.kind() {
-        csv::ErrorKind::Deserialize { err, .. } => err.kind().to_string(),
         csv::ErrorKind::UnequalLengths {
             expected_len, len, ..
         } => format!("{len} fields where the header has {expected_len}"),
         _ => error.to_string(),
+    }
+}
+
+/// What is wrong with a field, and which it is. Our own checks name it; those of the format do not.
+fn wrong_field(error: &csv::Error, headers: &csv::StringRecord) -> String {
+    let csv::ErrorKind::Deserialize { err, .. } = error.kind() else {
+        return reason(error);
+    };
+    match err.field().and_then(|field| headers.get(field as usize)) {
+        Some(field) => format!("{field}: {}", err.kind()),
+        None => err.kind().to_string(),
     }
 }
 

@@ -100,3 +100,6 @@ fn known(event: &Event, done: Result<(), ChangeError>) -> Result<(), HandlerErro
         done => done.map_err(HandlerError::from),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,3 +91,6 @@ async fn sweep(tx: &mut Tx<'_>, order_expiry: TimeDelta) -> Result<Swept, Decide
     swept.more |= swept.keys == u64::from(KEYS_PER_SWEEP_MAX);
     Ok(swept)
 }
+
+#[cfg(test)]
+mod tests;

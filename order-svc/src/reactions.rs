@@ -108,3 +108,6 @@ async fn settle(
         Err(error) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;
