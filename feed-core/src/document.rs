@@ -1,9 +1,7 @@
 //! Feed documents: what all representations of them share.
 
-mod build;
 mod links;
 
-pub(crate) use build::{archive, epoch_of, head, sealed_after, tail};
 pub use links::{ArchiveFile, Format, Links, RENDER_VERSION};
 
 use std::sync::Arc;

@@ -33,7 +33,7 @@ impl InvalidValue {
 #[non_exhaustive]
 pub enum StoreError {
     /// The address names no store that this build knows.
-    #[error("database address {0:?}: give a file path, sqlite:PATH or postgres://…")]
+    #[error("database address {0:?}: give a file path or sqlite:PATH")]
     Address(String),
     /// The file could not be opened or prepared.
     #[error("cannot open {path}: {reason}")]

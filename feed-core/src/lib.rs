@@ -1,14 +1,15 @@
 //! Events between services without a broker.
 
-#![cfg_attr(not(test), warn(missing_docs))]
+// Without a store, some of what events and feeds can do has nobody who asks for it.
+#![cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "sqlite")]
 mod aggregate;
 #[cfg(test)]
 mod arbitrary;
 #[cfg(feature = "client")]
 pub mod client;
-#[cfg(all(feature = "client", any(feature = "sqlite", feature = "postgres")))]
+#[cfg(all(feature = "client", feature = "sqlite"))]
 mod consumer;
 mod document;
 mod error;
@@ -18,7 +19,7 @@ pub mod limits;
 mod page;
 mod position;
 
-#[cfg(feature = "server")]
+#[cfg(all(feature = "server", feature = "sqlite"))]
 pub mod server;
 mod shutdown;
 
@@ -26,14 +27,14 @@ pub mod atom;
 pub mod json;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "sqlite")]
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "sqlite")]
 pub use aggregate::{Aggregate, DecideError, Decided, Loaded, MayConflict};
-#[cfg(all(feature = "client", any(feature = "sqlite", feature = "postgres")))]
+#[cfg(all(feature = "client", feature = "sqlite"))]
 pub use consumer::{
     Consumer, ConsumerError, Halt, HandlerError, Handlers, StartAt, StepOutcome, Subscription,
 };
@@ -49,7 +50,7 @@ pub use feed::{FeedConfig, FeedIdentity, FeedState, History, Visibility};
 pub use page::{PageCapacity, PageNumber};
 pub use position::{After, Check, Cursor, Epoch, Position};
 pub use shutdown::shutdown_signal;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "sqlite")]
 pub use store::{
     Appended, Expected, FromRow, FromValue, Log, LogStats, Migrations, Row, Store, Tx, Value,
     Window,

@@ -5,6 +5,7 @@
 
 mod auth;
 mod body;
+mod build;
 mod conditional;
 mod health;
 mod negotiate;

@@ -13,7 +13,9 @@ mod value;
 pub use handle::Store;
 pub use log::{Log, LogStats, Window};
 pub use migrations::Migrations;
+#[cfg(feature = "client")]
+pub(crate) use tx::Cause;
+pub(crate) use tx::TxInner;
 pub use tx::{Appended, Expected, Tx};
-pub(crate) use tx::{Cause, TxInner};
 pub(crate) use value::RowInner;
 pub use value::{FromRow, FromValue, Row, Value};

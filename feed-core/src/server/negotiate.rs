@@ -72,7 +72,7 @@ impl Range {
             .filter_map(|parameter| parameter.split_once('='))
             .find(|(name, _)| name.trim().eq_ignore_ascii_case("q"))
             .map_or(Some(1.0), |(_, value)| value.trim().parse::<f32>().ok())?;
-        (0.0..=1.0).contains(&quality).then(|| Range {
+        (0.0..=1.0).contains(&quality).then_some(Range {
             media_type,
             quality: (quality * 1000.0) as u16,
         })

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::negotiate::{Subject, negotiate};
 use super::problem::Problem;
-use super::{resolve, respond};
-use crate::document::{self, ArchiveFile, Format, Links};
+use super::{build, resolve, respond};
+use crate::document::{ArchiveFile, Format, Links};
 use crate::error::InvalidValue;
 use crate::event::EventId;
 use crate::feed::FeedState;
@@ -130,7 +130,7 @@ async fn head(log: &Log, headers: &HeaderMap, format: Format) -> Result<Response
         .await?;
     Ok(respond::document(
         headers,
-        &document::head(&state, events, format),
+        &build::head(&state, events, format),
         "head",
         format,
     ))
@@ -154,13 +154,13 @@ async fn tail(
         .filter(|event| is_at(event.position))
         .cloned();
     let cursor = resolve::cursor(&state, &after, anchor.as_ref())?;
-    if let Some(page) = document::sealed_after(&state, cursor.position)
+    if let Some(page) = build::sealed_after(&state, cursor.position)
         && matches!(after, After::Start | After::Cursor(_))
     {
         return Ok(respond::redirect(&archive_link(&state, page, format)));
     }
     events.retain(|event| event.position > at);
-    let document = document::tail(&state, cursor, events, format);
+    let document = build::tail(&state, cursor, events, format);
     Ok(respond::document(
         headers,
         &document,
@@ -172,7 +172,7 @@ async fn tail(
 fn archive_link(state: &FeedState, page: PageNumber, format: Format) -> String {
     Links::archive_from_feed(
         &state.identity.name,
-        document::epoch_of(state, page),
+        build::epoch_of(state, page),
         page,
         format,
     )
@@ -204,7 +204,7 @@ async fn archive(
     {
         return to_tail(log, &state, file.page).await;
     }
-    let right = document::epoch_of(&state, file.page);
+    let right = build::epoch_of(&state, file.page);
     if epoch != right {
         return Ok(respond::redirect(&Links::archive_from_archive(
             right,
@@ -212,7 +212,7 @@ async fn archive(
             file.format,
         )));
     }
-    let document = document::archive(&state, file.page, events, file.format);
+    let document = build::archive(&state, file.page, events, file.format);
     Ok(respond::document(&headers, &document, "", file.format))
 }
 

@@ -248,7 +248,8 @@ fn version_of(conn: &Connection, subject: &Subject, feed: i64) -> Result<Version
 /// they do when a handler runs again.
 fn is_there(conn: &Connection, subject: &Subject, event: &NewEvent) -> Result<bool, AppendError> {
     let Some(id) = event.id else { return Ok(false) };
-    let stored: Option<(String, String, Option<String>, Option<Vec<u8>>)> = conn
+    type Stored = (String, String, Option<String>, Option<Vec<u8>>);
+    let stored: Option<Stored> = conn
         .prepare_cached("SELECT type, subject, datacontenttype, data FROM outbox WHERE id = ?1")
         .and_then(|mut statement| {
             statement

@@ -188,7 +188,7 @@ fn reader_pool(path: &Path) -> Result<Pool, StoreError> {
             let prepared = reader.interact(|conn| prepare_reader(conn)).await;
             match prepared {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(HookError::Backend(error.into())),
+                Ok(Err(error)) => Err(HookError::Backend(error)),
                 Err(error) => Err(HookError::message(error.to_string())),
             }
         })

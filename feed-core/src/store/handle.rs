@@ -18,7 +18,6 @@ pub struct Store {
 
 #[derive(Clone)]
 pub(super) enum Backend {
-    #[cfg(feature = "sqlite")]
     Sqlite(std::sync::Arc<crate::sqlite::SqliteStore>),
 }
 
@@ -35,23 +34,15 @@ impl Store {
                 without_password(url)
             )));
         }
-        #[cfg(feature = "sqlite")]
-        {
-            let path = url.strip_prefix("sqlite:").unwrap_or(url);
-            let path = path.strip_prefix("//").unwrap_or(path);
-            if path.is_empty() || path.contains(":memory:") || path.contains("://") {
-                return Err(StoreError::Address(url.to_owned()));
-            }
-            let store = crate::sqlite::SqliteStore::open(path.into(), migrations).await?;
-            Ok(Store {
-                backend: Backend::Sqlite(std::sync::Arc::new(store)),
-            })
+        let path = url.strip_prefix("sqlite:").unwrap_or(url);
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if path.is_empty() || path.contains(":memory:") || path.contains("://") {
+            return Err(StoreError::Address(url.to_owned()));
         }
-        #[cfg(not(feature = "sqlite"))]
-        {
-            let _ = migrations;
-            Err(StoreError::Address(url.to_owned()))
-        }
+        let store = crate::sqlite::SqliteStore::open(path.into(), migrations).await?;
+        Ok(Store {
+            backend: Backend::Sqlite(std::sync::Arc::new(store)),
+        })
     }
 
     /// Runs `work` in a transaction and commits what it did if it returns `Ok`.
@@ -68,7 +59,6 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         match &self.backend {
-            #[cfg(feature = "sqlite")]
             Backend::Sqlite(sqlite) => sqlite.write(work).await,
         }
     }
@@ -84,7 +74,6 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         match &self.backend {
-            #[cfg(feature = "sqlite")]
             Backend::Sqlite(sqlite) => sqlite.read(work).await,
         }
     }
@@ -112,7 +101,6 @@ impl Store {
     /// [`StoreError::FeedDiffers`] when it exists with another capacity, event size or visibility.
     pub async fn create_feed(&self, config: FeedConfig) -> Result<FeedState, StoreError> {
         match &self.backend {
-            #[cfg(feature = "sqlite")]
             Backend::Sqlite(sqlite) => sqlite.create_feed(config).await,
         }
     }
@@ -146,7 +134,6 @@ impl Store {
     /// Changes whenever this process committed an append.
     pub fn commits(&self) -> watch::Receiver<u64> {
         match &self.backend {
-            #[cfg(feature = "sqlite")]
             Backend::Sqlite(sqlite) => sqlite.commits(),
         }
     }
@@ -154,7 +141,6 @@ impl Store {
     /// Finishes what was accepted, then closes the file. Work that is given afterwards is refused.
     pub async fn close(&self) {
         match &self.backend {
-            #[cfg(feature = "sqlite")]
             Backend::Sqlite(sqlite) => sqlite.close().await,
         }
     }

@@ -66,7 +66,6 @@ impl Log {
     /// [`StoreError::UnknownFeed`], or when the database fails.
     pub async fn read(&self, window: Window) -> Result<(FeedState, Vec<Event>), StoreError> {
         match &self.store.backend {
-            #[cfg(feature = "sqlite")]
             Backend::Sqlite(sqlite) => sqlite.read_log(self.feed.clone(), window).await,
         }
     }
@@ -85,7 +84,6 @@ impl Log {
     /// When the database fails.
     pub async fn event(&self, id: EventId) -> Result<Option<Event>, StoreError> {
         match &self.store.backend {
-            #[cfg(feature = "sqlite")]
             Backend::Sqlite(sqlite) => sqlite.read_event(self.feed.clone(), id).await,
         }
     }

@@ -19,10 +19,7 @@ pub struct Tx<'c> {
 }
 
 pub(crate) enum TxInner<'c> {
-    #[cfg(feature = "sqlite")]
     Sqlite(crate::sqlite::SqliteTx<'c>),
-    #[cfg(feature = "postgres")]
-    Postgres(crate::postgres::PostgresTx<'c>),
 }
 
 /// The event that is being handled: what is appended meanwhile follows from it.
@@ -35,6 +32,7 @@ pub(crate) struct Cause {
     follow_ups: u32,
 }
 
+#[cfg(feature = "client")]
 impl Cause {
     pub(crate) fn new(subscription: &str, event: &Event) -> Self {
         Cause {
@@ -115,10 +113,7 @@ impl<'c> Tx<'c> {
         parameters: &[Value<'_>],
     ) -> Result<u64, StoreError> {
         match &mut self.inner {
-            #[cfg(feature = "sqlite")]
             TxInner::Sqlite(tx) => tx.execute(sql, parameters),
-            #[cfg(feature = "postgres")]
-            TxInner::Postgres(tx) => tx.execute(sql, parameters).await,
         }
     }
 
@@ -148,10 +143,7 @@ impl<'c> Tx<'c> {
         parameters: &[Value<'_>],
     ) -> Result<Vec<T>, StoreError> {
         match &mut self.inner {
-            #[cfg(feature = "sqlite")]
             TxInner::Sqlite(tx) => tx.query(sql, parameters),
-            #[cfg(feature = "postgres")]
-            TxInner::Postgres(tx) => tx.query(sql, parameters).await,
         }
     }
 
@@ -191,10 +183,7 @@ impl<'c> Tx<'c> {
         }
         let events: Vec<NewEvent> = events.iter().map(|event| self.complete(event)).collect();
         let appended = match &mut self.inner {
-            #[cfg(feature = "sqlite")]
             TxInner::Sqlite(tx) => tx.append(self.now, feed, subject, expected, &events),
-            #[cfg(feature = "postgres")]
-            TxInner::Postgres(tx) => tx.append(self.now, feed, subject, expected, &events).await,
         }?;
         self.appended = true;
         Ok(appended)
@@ -206,10 +195,7 @@ impl<'c> Tx<'c> {
     /// When the database fails.
     pub async fn events_of(&mut self, subject: &Subject) -> Result<Vec<Event>, StoreError> {
         match &mut self.inner {
-            #[cfg(feature = "sqlite")]
             TxInner::Sqlite(tx) => tx.events_of(subject),
-            #[cfg(feature = "postgres")]
-            TxInner::Postgres(tx) => tx.events_of(subject).await,
         }
     }
 
@@ -237,6 +223,7 @@ impl<'c> Tx<'c> {
     }
 
     /// From here on, what is appended follows from this event.
+    #[cfg(feature = "client")]
     pub(crate) fn set_cause(&mut self, cause: Option<Cause>) {
         self.cause = cause;
     }

@@ -37,7 +37,6 @@ impl<A: Aggregate> Given<A> {
     }
 
     /// The command comes.
-    #[must_use]
     pub fn when(self, command: &A::Command) -> When<A> {
         When(self.0.decide(command))
     }

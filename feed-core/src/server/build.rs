@@ -1,13 +1,13 @@
 //! Which events and links each document has. Pure: the store gave the events, a codec will write them.
 
-use super::{Document, DocumentKind, Format, Links};
+use crate::document::{Document, DocumentKind, Format, Links};
 use crate::event::Event;
 use crate::feed::FeedState;
 use crate::page::PageNumber;
 use crate::position::{Cursor, Position};
 
 /// The head document from the newest events, which are given oldest first.
-pub(crate) fn head(state: &FeedState, mut events: Vec<Event>, format: Format) -> Document {
+pub(super) fn head(state: &FeedState, mut events: Vec<Event>, format: Format) -> Document {
     events.reverse();
     let name = &state.identity.name;
     Document {
@@ -29,7 +29,7 @@ pub(crate) fn head(state: &FeedState, mut events: Vec<Event>, format: Format) ->
 }
 
 /// The tail document: `events` stand directly behind the cursor `after`, oldest first.
-pub(crate) fn tail(
+pub(super) fn tail(
     state: &FeedState,
     after: Cursor,
     events: Vec<Event>,
@@ -56,7 +56,7 @@ pub(crate) fn tail(
 }
 
 /// A sealed page. Nothing of the feed's present state enters it but what can never change.
-pub(crate) fn archive(
+pub(super) fn archive(
     state: &FeedState,
     page: PageNumber,
     events: Vec<Event>,
@@ -103,7 +103,7 @@ fn after_link(state: &FeedState, last: Cursor, format: Format) -> String {
 }
 
 /// The sealed page that begins directly behind `position`.
-pub(crate) fn sealed_after(state: &FeedState, position: Position) -> Option<PageNumber> {
+pub(super) fn sealed_after(state: &FeedState, position: Position) -> Option<PageNumber> {
     let capacity = state.identity.capacity;
     let page = capacity.page_after(position);
     (capacity.is_page_end(position) && capacity.is_sealed(page, state.head.position))
@@ -122,6 +122,6 @@ fn prev_archive(state: &FeedState, position: Position, format: Format) -> Option
 }
 
 /// The epoch under which `page` is found: that of its last event.
-pub(crate) fn epoch_of(state: &FeedState, page: PageNumber) -> crate::position::Epoch {
+pub(super) fn epoch_of(state: &FeedState, page: PageNumber) -> crate::position::Epoch {
     state.history.epoch_at(state.identity.capacity.last(page))
 }

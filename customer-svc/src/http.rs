@@ -1,0 +1,96 @@
+//! The routes for geos, customers and reservations. Those of the feed and of the probes come from feed-core.
+
+mod customers;
+mod geos;
+mod page;
+mod reservations;
+
+#[cfg(test)]
+mod tests;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use feed_core::server::Problem;
+use feed_core::{Store, StoreError};
+use serde::Serialize;
+
+use crate::storage::{ChangeError, Put};
+
+/// `/geos`, `/customers`, `/reservations` and below.
+pub(crate) fn routes(store: &Store) -> Router {
+    Router::new()
+        .route("/geos", get(geos::list))
+        .route("/geos/{geo}", get(geos::one).put(geos::put))
+        .route("/customers", get(customers::list))
+        .route("/customers/{id}", get(customers::one).put(customers::put))
+        .route("/reservations/{order_id}", get(reservations::one))
+        .with_state(store.clone())
+}
+
+/// The answer for a path that is none of ours.
+pub(crate) async fn no_such_path() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "path-unknown",
+        "There is nothing here",
+        "there are /geos, /customers, /reservations/{order_id}, /feeds, /livez, /readyz and /version",
+    )
+}
+
+/// The answer for a method that a path does not take.
+pub(crate) async fn no_such_method() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-unknown",
+        "The path does not take this method",
+        "the Allow header lists those that it takes",
+    )
+}
+
+/// Something that is not there, such as `customer`, with what was looked for.
+fn unknown(what: &'static str, id: &str) -> Problem {
+    let id: String = id.chars().take(80).collect();
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "unknown",
+        "There is nothing of that name",
+        format!("there is no {what} {id:?}"),
+    )
+}
+
+/// A change that was not made, as it is told to whoever asked for it.
+fn refused(error: ChangeError) -> Problem {
+    match error {
+        ChangeError::Overtaken(_) => Problem::new(
+            StatusCode::CONFLICT,
+            "overtaken",
+            "Somebody else was quicker",
+            format!("{error}; try again"),
+        ),
+        ChangeError::NoReservation(_) => Problem::new(
+            StatusCode::NOT_FOUND,
+            "unknown",
+            "There is nothing of that name",
+            error.to_string(),
+        ),
+        ChangeError::Append(error) => error.into(),
+        ChangeError::Invalid(error) => StoreError::Corrupt(error.to_string()).into(),
+    }
+}
+
+/// The answer to a PUT: what was stated, as it is now, and whether it is new.
+fn put_response(put: Put, url: &str, body: &impl Serialize) -> Response {
+    let status = match put {
+        Put::Created => StatusCode::CREATED,
+        Put::Changed | Put::Unchanged => StatusCode::OK,
+    };
+    let mut response = (status, Json(body)).into_response();
+    if put == Put::Created
+        && let Ok(url) = HeaderValue::from_str(url)
+    {
+        response.headers_mut().insert(header::LOCATION, url);
+    }
+    response
+}

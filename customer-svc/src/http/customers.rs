@@ -1,0 +1,114 @@
+//! `GET /customers`, `GET /customers/{id}` and `PUT /customers/{id}`.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use feed_core::server::{JsonBody, Problem};
+use feed_core::{Store, StoreError, Tx};
+use serde::{Deserialize, Serialize};
+
+use super::page::{Limit, invalid_query};
+use super::{put_response, refused, unknown};
+use crate::domain::{CurrentMbps, Customer, CustomerId, GeoSlug, Name};
+use crate::storage::{self, ChangeError, CustomerRow};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    geo: Option<GeoSlug>,
+    after: Option<CustomerId>,
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// Some customers, by rising id.
+#[derive(Debug, Serialize)]
+pub(super) struct CustomerList {
+    customers: Vec<CustomerRow>,
+    /// Where the list goes on; none at its end.
+    next: Option<String>,
+}
+
+/// What a customer is; its id stands in the path.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StateCustomer {
+    name: Name,
+    geo: GeoSlug,
+    current_mbps: CurrentMbps,
+}
+
+pub(super) async fn list(
+    State(store): State<Store>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<CustomerList>, Problem> {
+    let Query(ListQuery { geo, after, limit }) =
+        query.map_err(|rejection| invalid_query(&rejection))?;
+    let wanted = geo.clone();
+    let mut customers: Vec<CustomerRow> = store
+        .read(async move |tx: &mut Tx<'_>| {
+            storage::customers(tx, wanted.as_ref(), after.as_ref(), limit.to_read()).await
+        })
+        .await?;
+    let follows = limit.cut(&mut customers);
+    // Ids and slugs need no escaping in a URL.
+    let of_geo = geo.map_or_else(String::new, |geo| format!("&geo={geo}"));
+    let next = customers.last().filter(|_| follows).map(|last| {
+        let after = &last.customer.customer_id;
+        format!("/customers?after={after}&limit={}{of_geo}", limit.get())
+    });
+    Ok(Json(CustomerList { customers, next }))
+}
+
+pub(super) async fn one(
+    State(store): State<Store>,
+    Path(id): Path<String>,
+) -> Result<Json<CustomerRow>, Problem> {
+    let Ok(customer_id) = CustomerId::try_from(id.clone()) else {
+        return Err(unknown("customer", &id));
+    };
+    store
+        .read(async move |tx: &mut Tx<'_>| storage::customer(tx, &customer_id).await)
+        .await?
+        .map(Json)
+        .ok_or_else(|| unknown("customer", &id))
+}
+
+pub(super) async fn put(
+    State(store): State<Store>,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody<StateCustomer>,
+) -> Result<Response, Problem> {
+    let customer_id = CustomerId::try_from(id).map_err(|error| {
+        Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "path-invalid",
+            "The path is not valid",
+            error.to_string(),
+        )
+    })?;
+    let url = format!("/customers/{customer_id}");
+    let stated = Customer {
+        customer_id,
+        name: body.name,
+        geo: body.geo,
+        current_mbps: body.current_mbps,
+    };
+    let (put, row) = store
+        .write_retrying(async move |tx: &mut Tx<'_>| {
+            let put = storage::put_customer(tx, &stated).await?;
+            let row = storage::customer(tx, &stated.customer_id).await?;
+            let row = row.ok_or_else(|| {
+                ChangeError::from(StoreError::Corrupt(format!(
+                    "no row for {:?}",
+                    stated.customer_id
+                )))
+            })?;
+            Ok((put, row))
+        })
+        .await
+        .map_err(refused)?;
+    Ok(put_response(put, &url, &row))
+}

@@ -1,0 +1,24 @@
+//! `GET /reservations/{order_id}`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use feed_core::server::Problem;
+use feed_core::{Store, Tx};
+
+use super::unknown;
+use crate::domain::OrderId;
+use crate::storage::{self, ReservationRow};
+
+pub(super) async fn one(
+    State(store): State<Store>,
+    Path(id): Path<String>,
+) -> Result<Json<ReservationRow>, Problem> {
+    let Ok(order_id) = OrderId::try_from(id.clone()) else {
+        return Err(unknown("reservation of the order", &id));
+    };
+    store
+        .read(async move |tx: &mut Tx<'_>| storage::reservation(tx, &order_id).await)
+        .await?
+        .map(Json)
+        .ok_or_else(|| unknown("reservation of the order", &id))
+}

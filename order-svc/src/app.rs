@@ -1,0 +1,268 @@
+//! The wiring: store, feed, routes, poller and sweeper; how they start, and how they stop together.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use axum::Router;
+use feed_core::limits::TOKEN_FILE_BYTES_MAX;
+use feed_core::server::{self, BindError, TokenFileError, Tokens};
+use feed_core::{Consumer, ConsumerError, InvalidValue, Store, StoreError};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{expiry, http, reactions, storage};
+
+/// What the service is to do.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Path or address of the database; it is created if it is not there.
+    pub database: String,
+    /// How requests are answered; none: not at all.
+    pub http: Option<HttpSettings>,
+    /// How the customers feed is followed and orders expire; none: somebody else does it on the same database.
+    pub poller: Option<PollerSettings>,
+}
+
+/// How requests are answered.
+#[derive(Debug, Clone)]
+pub struct HttpSettings {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// File of the bearer tokens that are taken; none: everybody may do everything.
+    pub tokens: Option<PathBuf>,
+}
+
+/// How the customers feed is followed and orders expire.
+#[derive(Debug, Clone)]
+pub struct PollerSettings {
+    /// URL of the customers feed.
+    pub customers_feed: String,
+    /// File that holds the bearer token for it.
+    pub customers_token_file: Option<PathBuf>,
+    /// Time between two polls when there is nothing new.
+    pub poll_interval: Duration,
+    /// How long an order waits for its answer.
+    pub order_expiry: Duration,
+}
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The feed cannot be made.
+    #[error(transparent)]
+    Feed(#[from] InvalidValue),
+    /// The file of tokens that are taken cannot be used.
+    #[error(transparent)]
+    Tokens(#[from] TokenFileError),
+    /// The file with the token for the customers feed cannot be used.
+    #[error("token file {path}: {reason}")]
+    Token {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The customers feed cannot be followed.
+    #[error("--customers-feed: {0}")]
+    Consumer(#[from] ConsumerError),
+}
+
+/// Why the service ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The listener failed.
+    #[error("serving failed: {0}")]
+    Serve(#[from] std::io::Error),
+    /// The subscription halted, and there was nothing else to do.
+    #[error(transparent)]
+    Halted(#[from] ConsumerError),
+    /// A part of the service panicked.
+    #[error("a part of the service failed: {0}")]
+    Panicked(String),
+}
+
+/// The service, ready to run.
+pub struct Application {
+    store: Store,
+    http: Option<Http>,
+    poller: Option<Poller>,
+}
+
+struct Http {
+    listener: TcpListener,
+    address: SocketAddr,
+    router: Router,
+}
+
+struct Poller {
+    consumer: Consumer,
+    order_expiry: Duration,
+}
+
+impl Application {
+    /// Opens the database, creates the feed and listens, but does nothing else yet.
+    ///
+    /// # Errors
+    /// When the settings cannot be followed; the message names what to change.
+    pub async fn build(settings: Settings) -> Result<Self, StartError> {
+        // First, so that nothing is written when another instance has the address.
+        let listener = match &settings.http {
+            Some(http) => Some(server::bind(http.listen).await?),
+            None => None,
+        };
+        let store = Store::open(&settings.database, storage::MIGRATIONS).await?;
+        store.create_feed(storage::feed_config()?).await?;
+        let poller = match &settings.poller {
+            Some(settings) => Some(Poller::new(&store, settings)?),
+            None => None,
+        };
+        let http = match settings.http.zip(listener) {
+            Some((settings, listener)) => Some(Http::new(&store, settings, listener)?),
+            None => None,
+        };
+        Ok(Application {
+            store,
+            http,
+            poller,
+        })
+    }
+
+    /// Where it listens; none when it answers no requests.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(|http| http.address)
+    }
+
+    /// The port on which it listens; 0 when it answers no requests.
+    pub fn port(&self) -> u16 {
+        self.address().map_or(0, |address| address.port())
+    }
+
+    /// Works until `stop` is cancelled; then finishes what it began, and closes the database.
+    ///
+    /// A halted subscription does not end a service that also answers requests: its own feed goes on.
+    ///
+    /// # Errors
+    /// When a part fails without which the rest is of no use.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
+        // A part that fails stops the others, not whoever gave us the token.
+        let stop = stop.child_token();
+        let mut parts: JoinSet<Result<(), RunError>> = JoinSet::new();
+        let serves = self.http.is_some();
+        if let Some(http) = self.http {
+            tracing::info!(
+                address = %format_args!("http://{}", http.address),
+                feed = %format_args!("http://{}/feeds/{}", http.address, storage::FEED),
+                "order-svc listens"
+            );
+            let stop = stop.clone();
+            parts.spawn(async move { Ok(server::serve(http.listener, http.router, stop).await?) });
+        }
+        if let Some(Poller {
+            consumer,
+            order_expiry,
+        }) = self.poller
+        {
+            let (store, sweeping) = (self.store.clone(), stop.clone());
+            parts.spawn(async move {
+                expiry::run(store, order_expiry, sweeping).await;
+                Ok(())
+            });
+            let stop = stop.clone();
+            parts.spawn(async move {
+                match consumer.run(stop).await {
+                    Err(error) if !serves => Err(error.into()),
+                    // The consumer has logged why it halts.
+                    Ok(()) | Err(_) => Ok(()),
+                }
+            });
+        }
+        let mut outcome = Ok(());
+        while let Some(ended) = parts.join_next().await {
+            let ended = ended.unwrap_or_else(|error| Err(RunError::Panicked(error.to_string())));
+            if ended.is_err() {
+                stop.cancel();
+            }
+            outcome = outcome.and(ended);
+        }
+        self.store.close().await;
+        outcome
+    }
+}
+
+impl Http {
+    fn new(
+        store: &Store,
+        settings: HttpSettings,
+        listener: TcpListener,
+    ) -> Result<Self, StartError> {
+        let tokens = match settings.tokens {
+            Some(path) => Some(Tokens::from_file(&path)?),
+            None => None,
+        };
+        let feeds = server::router(store, [storage::FEED])?;
+        let router = server::guard(http::routes(store).merge(feeds), tokens)
+            .merge(server::health(
+                store,
+                "order-svc",
+                env!("CARGO_PKG_VERSION"),
+            ))
+            .fallback(http::no_such_path)
+            .method_not_allowed_fallback(http::no_such_method);
+        let address = listener.local_addr().map_err(|source| BindError::Failed {
+            address: settings.listen,
+            source,
+        })?;
+        Ok(Http {
+            listener,
+            address,
+            router,
+        })
+    }
+}
+
+impl Poller {
+    fn new(store: &Store, settings: &PollerSettings) -> Result<Self, StartError> {
+        let token = match &settings.customers_token_file {
+            Some(path) => Some(read_token(path)?),
+            None => None,
+        };
+        let consumer = Consumer::new(store, reactions::SUBSCRIPTION, &settings.customers_feed)?
+            .handlers(reactions::handlers())
+            .bearer_token(token)
+            .poll_interval(settings.poll_interval);
+        Ok(Poller {
+            consumer,
+            order_expiry: settings.order_expiry,
+        })
+    }
+}
+
+/// A file that holds one token and nothing else.
+fn read_token(path: &Path) -> Result<String, StartError> {
+    let wrong = |reason: String| StartError::Token {
+        path: path.display().to_string(),
+        reason,
+    };
+    let size = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
+    if size.len() > TOKEN_FILE_BYTES_MAX {
+        return Err(wrong("it is too large for a token".to_owned()));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let token = text.trim();
+    if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(wrong(
+            "one token of visible ASCII characters is expected, and nothing else".to_owned(),
+        ));
+    }
+    Ok(token.to_owned())
+}

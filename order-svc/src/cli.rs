@@ -1,0 +1,231 @@
+//! The command line. Every flag can be given as an environment variable too; the flag wins.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use crate::app::{Application, HttpSettings, PollerSettings, RunError, Settings, StartError};
+
+const EXAMPLES: &str = "\
+Examples:
+  order-svc serve
+      on 127.0.0.1:8081 with order.db, following the customers feed of a customer-svc on this machine
+  order-svc serve --listen 0.0.0.0:8081 --tokens tokens.txt
+      for other machines, asking for bearer tokens
+  order-svc serve --no-poll   and   order-svc poll
+      requests and polling in processes of their own, on the same database
+
+Try it:
+  curl -d '{\"customer_id\":\"c-1001\",\"requested_mbps\":500}' -H 'Content-Type: application/json' \\
+       http://127.0.0.1:8081/orders
+  curl http://127.0.0.1:8081/feeds/orders";
+
+/// Takes orders for faster internet lines, and publishes what becomes of them as a feed.
+///
+/// It learns from the customers feed whether an order gets its speed; it calls no other service. What it knows is in
+/// one database, which it creates.
+#[derive(Debug, Parser)]
+#[command(name = "order-svc", version, after_help = EXAMPLES, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer requests and publish the orders feed; also follow the customers feed, unless told not to
+    #[command(after_help = EXAMPLES)]
+    Serve(Serve),
+    /// Only follow the customers feed and let orders expire: for a database that `serve --no-poll` serves
+    Poll(Poll),
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(
+        long,
+        env = "ORDER_LISTEN",
+        value_name = "IP:PORT",
+        default_value = "127.0.0.1:8081"
+    )]
+    listen: SocketAddr,
+    /// File of the bearer tokens that are taken, in lines `read TOKEN` and `write TOKEN` [default: no tokens needed]
+    #[arg(long, env = "ORDER_TOKENS", value_name = "FILE")]
+    tokens: Option<PathBuf>,
+    /// Do not follow the customers feed and let no orders expire: `order-svc poll` does it
+    #[arg(long, env = "ORDER_NO_POLL", value_parser = BoolishValueParser::new())]
+    no_poll: bool,
+    #[command(flatten)]
+    database: Database,
+    #[command(flatten)]
+    poller: Poller,
+    #[command(flatten)]
+    log: Log,
+}
+
+#[derive(Debug, Args)]
+struct Poll {
+    #[command(flatten)]
+    database: Database,
+    #[command(flatten)]
+    poller: Poller,
+    #[command(flatten)]
+    log: Log,
+}
+
+#[derive(Debug, Args)]
+struct Database {
+    /// The database: a file path or sqlite:PATH; it is created if it is not there
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        value_name = "DATABASE",
+        default_value = "order.db",
+        hide_env_values = true
+    )]
+    database: String,
+}
+
+#[derive(Debug, Args)]
+struct Poller {
+    /// URL of the customers feed
+    #[arg(
+        long,
+        env = "ORDER_CUSTOMERS_FEED",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8082/feeds/customers"
+    )]
+    customers_feed: String,
+    /// File that holds the bearer token for the customers feed
+    #[arg(long, env = "ORDER_CUSTOMERS_TOKEN_FILE", value_name = "FILE")]
+    customers_token_file: Option<PathBuf>,
+    /// Time between two polls when there is nothing new, in milliseconds
+    #[arg(long, env = "ORDER_POLL_INTERVAL_MS", value_name = "MS", default_value_t = 100,
+          value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    poll_interval_ms: u64,
+    /// How long an order waits for its answer before it expires, in seconds
+    #[arg(long, env = "ORDER_EXPIRY_S", value_name = "S", default_value_t = 900,
+          value_parser = clap::value_parser!(u64).range(1..=315_360_000))]
+    order_expiry_s: u64,
+}
+
+#[derive(Debug, Args)]
+struct Log {
+    /// How log lines are written to stderr
+    #[arg(
+        long,
+        env = "ORDER_LOG_FORMAT",
+        value_enum,
+        default_value_t = LogFormat::Text
+    )]
+    log_format: LogFormat,
+    /// What is logged: error, warn, info, debug or trace, also by module, such as `info,order_svc=debug`
+    #[arg(
+        long,
+        env = "ORDER_LOG_LEVEL",
+        value_name = "FILTER",
+        default_value = "info"
+    )]
+    log_level: String,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CliError {
+    /// The log cannot be written as asked for.
+    #[error("--log-level: {0}")]
+    Log(String),
+    /// The service did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The service ended before it was told to.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+impl Cli {
+    /// Does what was asked for, until it is done or the process is told to stop.
+    ///
+    /// # Errors
+    /// The message says what is wrong and what to change.
+    pub async fn run(self) -> Result<(), CliError> {
+        let (settings, log) = match self.command {
+            Command::Serve(serve) => (
+                Settings {
+                    database: serve.database.database,
+                    http: Some(HttpSettings {
+                        listen: serve.listen,
+                        tokens: serve.tokens,
+                    }),
+                    poller: (!serve.no_poll).then(|| serve.poller.settings()),
+                },
+                serve.log,
+            ),
+            Command::Poll(poll) => (
+                Settings {
+                    database: poll.database.database,
+                    http: None,
+                    poller: Some(poll.poller.settings()),
+                },
+                poll.log,
+            ),
+        };
+        log.start()?;
+        let stop = feed_core::shutdown_signal();
+        Ok(Application::build(settings).await?.run(stop).await?)
+    }
+}
+
+impl Poller {
+    fn settings(self) -> PollerSettings {
+        PollerSettings {
+            customers_feed: self.customers_feed,
+            customers_token_file: self.customers_token_file,
+            poll_interval: Duration::from_millis(self.poll_interval_ms),
+            order_expiry: Duration::from_secs(self.order_expiry_s),
+        }
+    }
+}
+
+impl Log {
+    fn start(&self) -> Result<(), CliError> {
+        let wrong = |error: &dyn std::error::Error| CliError::Log(error.to_string());
+        // The migrations' own lines say nothing that matters, unless they are asked for.
+        let filter = format!("refinery_core=warn,{}", self.log_level);
+        let filter = EnvFilter::try_new(filter).map_err(|error| wrong(&error))?;
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal());
+        match self.log_format {
+            LogFormat::Text => log.try_init(),
+            LogFormat::Json => log.json().flatten_event(true).try_init(),
+        }
+        .map_err(|error| wrong(&*error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}
