@@ -1,1 +1,18 @@
+//! What is shown about Feedway from outside: what the demo and the end-to-end tests are made of.
+//!
+//! `binaries` → `service` start the services; `sample` → `driver` place orders; `history` → `facts` → `settling` read
+//! the feeds; `check` compares what the services say with a calculation of its own.
 
+pub mod binaries;
+pub mod check;
+pub mod demo;
+pub mod driver;
+pub mod facts;
+mod failure;
+pub mod history;
+pub mod http;
+pub mod sample;
+pub mod service;
+pub mod settling;
+
+pub use failure::{Context, Failure};

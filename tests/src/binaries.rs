@@ -1,0 +1,118 @@
+//! Builds the services and says where their binaries are.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+
+use crate::failure::{Context, Failure};
+
+/// How the services are built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Fast to build.
+    Debug,
+    /// Fast to run.
+    Release,
+}
+
+impl Profile {
+    /// The profile that this code itself was built in.
+    pub fn own() -> Self {
+        if cfg!(debug_assertions) {
+            Profile::Debug
+        } else {
+            Profile::Release
+        }
+    }
+}
+
+/// The services' binaries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binaries {
+    /// order-svc.
+    pub order_svc: PathBuf,
+    /// customer-svc.
+    pub customer_svc: PathBuf,
+}
+
+/// One line of `cargo build --message-format=json`, as far as it is of interest.
+#[derive(Deserialize)]
+struct Message {
+    target: Option<Target>,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+}
+
+/// Builds both services with the cargo that runs this, or the one in the path. Cargo's own progress goes to stderr;
+/// `CARGO_TARGET_DIR` says where to, as always.
+///
+/// # Errors
+/// When cargo is not there or the build fails.
+pub fn build(profile: Profile) -> Result<Binaries, Failure> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+    let mut command = Command::new(&cargo);
+    command
+        .args(["build", "--message-format=json-render-diagnostics"])
+        .arg("--manifest-path")
+        .arg(manifest)
+        .args(["-p", "order-svc", "-p", "customer-svc", "--bins"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit());
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    let output = command
+        .output()
+        .context(format!("starting {}", cargo.display()))?;
+    if !output.status.success() {
+        return Err(Failure::new(format!(
+            "cargo could not build the services ({}); what it said stands above",
+            output.status
+        )));
+    }
+    found(&String::from_utf8_lossy(&output.stdout))
+}
+
+fn found(messages: &str) -> Result<Binaries, Failure> {
+    let executables: Vec<(String, PathBuf)> = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Message>(line).ok())
+        .filter_map(|message| Some((message.target?.name, message.executable?)))
+        .collect();
+    let of = |name: &str| {
+        executables
+            .iter()
+            .find(|(target, _)| target == name)
+            .map(|(_, path)| path.clone())
+            .context(format!("cargo built no binary named {name}"))
+    };
+    Ok(Binaries {
+        order_svc: of("order-svc")?,
+        customer_svc: of("customer-svc")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn executables_are_read_from_cargo_s_messages() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"order_svc","kind":["lib"]},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"order-svc","kind":["bin"]},"executable":"/t/debug/order-svc"}
+{"reason":"compiler-artifact","target":{"name":"customer-svc"},"executable":"/t/debug/customer-svc"}
+{"reason":"build-finished","success":true}"#;
+        let binaries = found(messages).unwrap();
+        assert_eq!(binaries.order_svc, Path::new("/t/debug/order-svc"));
+        assert_eq!(binaries.customer_svc, Path::new("/t/debug/customer-svc"));
+        let error = found("").unwrap_err();
+        assert!(error.to_string().contains("order-svc"), "{error}");
+    }
+}

@@ -1,0 +1,184 @@
+//! Follows both feeds until every order is settled on both sides.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+
+use crate::facts::{Entry, OrderFact, ReservationFact, order_facts, reservation_facts};
+use crate::failure::Failure;
+use crate::history::History;
+
+/// Pause between two looks at the feeds.
+const LOOK_MS: u64 = 20;
+
+/// Both feeds, as far as they were read.
+#[derive(Debug)]
+pub struct Feeds {
+    orders: History,
+    customers: History,
+    order_facts: Vec<Entry<OrderFact>>,
+    reservation_facts: Vec<Entry<ReservationFact>>,
+    progress: HashMap<String, Progress>,
+}
+
+/// How far an order is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    created: bool,
+    /// The order has come to its end.
+    ended: bool,
+    /// Its wish was answered.
+    answered: bool,
+    /// Its geo holds speed for it.
+    holding: bool,
+}
+
+/// How far all orders are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Orders that were placed.
+    pub created: usize,
+    /// Those that need nothing more, on either side.
+    pub settled: usize,
+    /// Those that customer-svc has not answered.
+    pub unanswered: usize,
+    /// Those that wait in order-svc, in UPDATE or CONFIRMED, although they were answered.
+    pub waiting: usize,
+    /// Those that ended while their geo still holds speed for them.
+    pub holding: usize,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} of {} orders are settled; {} have no answer of customer-svc yet, {} are answered and not completed in \
+             order-svc, {} ended with speed still held for them",
+            self.settled, self.created, self.unanswered, self.waiting, self.holding
+        )
+    }
+}
+
+impl Feeds {
+    /// The feeds of the two services, from their first events on.
+    ///
+    /// # Errors
+    /// When these are no URLs.
+    pub fn new(order_base_url: &str, customer_base_url: &str) -> Result<Self, Failure> {
+        Ok(Feeds {
+            orders: History::new(order_base_url, "orders")?,
+            customers: History::new(customer_base_url, "customers")?,
+            order_facts: Vec::new(),
+            reservation_facts: Vec::new(),
+            progress: HashMap::new(),
+        })
+    }
+
+    /// What the orders feed said.
+    pub fn order_facts(&self) -> &[Entry<OrderFact>] {
+        &self.order_facts
+    }
+
+    /// What the customers feed said of orders.
+    pub fn reservation_facts(&self) -> &[Entry<ReservationFact>] {
+        &self.reservation_facts
+    }
+
+    /// Reads what is new in both feeds. Returns how many events that is.
+    ///
+    /// # Errors
+    /// When a feed cannot be read or does not hold together.
+    pub async fn read_on(&mut self) -> Result<usize, Failure> {
+        let orders = self.orders.events().len();
+        let customers = self.customers.events().len();
+        while self.orders.read_on().await? {}
+        while self.customers.read_on().await? {}
+        let order_facts = order_facts(&self.orders.events()[orders..])?;
+        let reservation_facts = reservation_facts(&self.customers.events()[customers..])?;
+        for entry in order_facts {
+            self.on_order(&entry);
+            self.order_facts.push(entry);
+        }
+        for entry in reservation_facts {
+            self.on_reservation(&entry);
+            self.reservation_facts.push(entry);
+        }
+        Ok(self.orders.events().len() - orders + self.customers.events().len() - customers)
+    }
+
+    fn on_order(&mut self, entry: &Entry<OrderFact>) {
+        let progress = self.progress.entry(entry.order_id.clone()).or_default();
+        match entry.fact {
+            OrderFact::Created { .. } => progress.created = true,
+            OrderFact::Confirmed => {}
+            OrderFact::Rejected { .. }
+            | OrderFact::Cancelled
+            | OrderFact::Expired
+            | OrderFact::Completed => progress.ended = true,
+        }
+    }
+
+    fn on_reservation(&mut self, entry: &Entry<ReservationFact>) {
+        let progress = self.progress.entry(entry.order_id.clone()).or_default();
+        match entry.fact {
+            ReservationFact::Reserved { .. } => {
+                progress.answered = true;
+                progress.holding = true;
+            }
+            ReservationFact::Rejected { .. } => progress.answered = true,
+            ReservationFact::Activated { .. } | ReservationFact::Released { .. } => {
+                progress.holding = false;
+            }
+        }
+    }
+
+    /// How far all orders are.
+    pub fn standing(&self) -> Standing {
+        let mut standing = Standing::default();
+        for progress in self.progress.values().filter(|progress| progress.created) {
+            standing.created += 1;
+            match progress {
+                Progress {
+                    answered: false, ..
+                } => standing.unanswered += 1,
+                Progress { ended: false, .. } => standing.waiting += 1,
+                Progress { holding: true, .. } => standing.holding += 1,
+                _ => standing.settled += 1,
+            }
+        }
+        standing
+    }
+
+    /// Reads on until `orders` orders are settled on both sides. The bar shows how many are.
+    ///
+    /// # Errors
+    /// When a feed cannot be read, or nothing happened for as long as `still_max`; the error says where the orders
+    /// stand.
+    pub async fn wait_until_settled(
+        &mut self,
+        orders: usize,
+        still_max: Duration,
+        bar: &ProgressBar,
+    ) -> Result<(), Failure> {
+        let mut last_news = Instant::now();
+        loop {
+            if self.read_on().await? > 0 {
+                last_news = Instant::now();
+            }
+            let standing = self.standing();
+            bar.set_position(standing.settled as u64);
+            if standing.settled >= orders && standing.settled == standing.created {
+                return Ok(());
+            }
+            if last_news.elapsed() > still_max {
+                return Err(Failure::new(format!(
+                    "nothing happened for {} s, and {standing}; {orders} orders are to be settled",
+                    still_max.as_secs()
+                )));
+            }
+            tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
+        }
+    }
+}
