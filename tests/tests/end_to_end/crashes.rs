@@ -19,7 +19,10 @@ const LIFE_MS_MAX: u64 = 150;
 
 #[tokio::test]
 async fn i01_i03_i04_i05_i07_i08_fifty_kills_lose_and_repeat_nothing() {
-    let seed = std::env::var("FEEDWAY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random::<u64>);
+    let seed = std::env::var("FEEDWAY_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(rand::random::<u64>);
     println!("FEEDWAY_SEED={seed}");
     let mut running = Running::start(Setup::default()).await;
     let mut orders_feed = Witness::new(&running.order.base_url(), "orders");
@@ -31,7 +34,11 @@ async fn i01_i03_i04_i05_i07_i08_fifty_kills_lose_and_repeat_nothing() {
         for _ in 0..KILLS {
             // Not a wait for something: the moment of the kill is the random input of this test.
             tokio::time::sleep(Duration::from_millis(random.random_range(0..LIFE_MS_MAX))).await;
-            let victim: &mut Service = if random.random() { &mut running.order } else { &mut running.customer };
+            let victim: &mut Service = if random.random() {
+                &mut running.order
+            } else {
+                &mut running.customer
+            };
             victim.kill9().unwrap();
             victim.restart().await.unwrap();
             orders_feed.look().await;
@@ -42,7 +49,12 @@ async fn i01_i03_i04_i05_i07_i08_fifty_kills_lose_and_repeat_nothing() {
     let placing = async {
         let mut placed = Vec::new();
         while !done.get() {
-            placed.extend(running.orders.place_next(ORDERS_IN_ONE_GO, CONNECTIONS).await);
+            placed.extend(
+                running
+                    .orders
+                    .place_next(ORDERS_IN_ONE_GO, CONNECTIONS)
+                    .await,
+            );
         }
         placed
     };
@@ -51,11 +63,28 @@ async fn i01_i03_i04_i05_i07_i08_fifty_kills_lose_and_repeat_nothing() {
     let verdict = running.settle_and_check(&placed).await;
     assert!(verdict.is_good(), "{verdict}\n{:#?}", verdict.differences);
     let pages = orders_feed.compare_all().await + customers_feed.compare_all().await;
-    println!("{KILLS} kills, {} orders, {pages} sealed documents compared", placed.len());
+    println!(
+        "{KILLS} kills, {} orders, {pages} sealed documents compared",
+        placed.len()
+    );
     assert!(pages > 0);
 
-    assert!(running.order.terminate().await.unwrap().success(), "SIGTERM ends with exit code 0");
-    assert!(running.customer.terminate().await.unwrap().success(), "SIGTERM ends with exit code 0");
-    assert_applied_once(&running.database("order.db"), "orders/customers", customers_feed.ids.len());
-    assert_applied_once(&running.database("customer.db"), "customers/orders", orders_feed.ids.len());
+    assert!(
+        running.order.terminate().await.unwrap().success(),
+        "SIGTERM ends with exit code 0"
+    );
+    assert!(
+        running.customer.terminate().await.unwrap().success(),
+        "SIGTERM ends with exit code 0"
+    );
+    assert_applied_once(
+        &running.database("order.db"),
+        "orders/customers",
+        customers_feed.ids.len(),
+    );
+    assert_applied_once(
+        &running.database("customer.db"),
+        "customers/orders",
+        orders_feed.ids.len(),
+    );
 }

@@ -59,7 +59,11 @@ impl Running {
             format!("--customers-feed=http://{customer_at}/feeds/customers"),
             "--poll-interval-ms=10".to_owned(),
         ];
-        order_args.extend(setup.order_expiry_s.map(|seconds| format!("--order-expiry-s={seconds}")));
+        order_args.extend(
+            setup
+                .order_expiry_s
+                .map(|seconds| format!("--order-expiry-s={seconds}")),
+        );
         let mut customer_args = vec![
             "serve".to_owned(),
             format!("--listen={customer_at}"),
@@ -68,31 +72,59 @@ impl Running {
             "--poll-interval-ms=10".to_owned(),
         ];
         if setup.tokens {
-            std::fs::write(folder.path().join("tokens"), "read read-token-0123456\nwrite write-token-012345\n").unwrap();
+            std::fs::write(
+                folder.path().join("tokens"),
+                "read read-token-0123456\nwrite write-token-012345\n",
+            )
+            .unwrap();
             std::fs::write(folder.path().join("token"), "read-token-0123456\n").unwrap();
-            for (args, flag) in [(&mut order_args, "--customers-token-file"), (&mut customer_args, "--orders-token-file")] {
-                args.push(format!("--tokens={}", folder.path().join("tokens").display()));
+            for (args, flag) in [
+                (&mut order_args, "--customers-token-file"),
+                (&mut customer_args, "--orders-token-file"),
+            ] {
+                args.push(format!(
+                    "--tokens={}",
+                    folder.path().join("tokens").display()
+                ));
                 args.push(format!("{flag}={}", folder.path().join("token").display()));
             }
         }
         let spec = |name, binary: &PathBuf, address, args: Vec<String>| ServiceSpec {
             name,
             binary: binary.clone(),
-            args: args.into_iter().map(|arg| in_folder(&folder, arg)).collect(),
+            args: args
+                .into_iter()
+                .map(|arg| in_folder(&folder, arg))
+                .collect(),
             env: Vec::new(),
             folder: folder.path().to_owned(),
             address,
             detached: false,
         };
-        let customer = spec("customer-svc", &built().customer_svc, customer_at, customer_args);
+        let customer = spec(
+            "customer-svc",
+            &built().customer_svc,
+            customer_at,
+            customer_args,
+        );
         import(&customer, &folder);
-        let mut waiting: VecDeque<_> = sample.orders.iter().filter(|order| !order.repeat).cloned().collect();
+        let mut waiting: VecDeque<_> = sample
+            .orders
+            .iter()
+            .filter(|order| !order.repeat)
+            .cloned()
+            .collect();
         for (index, order) in waiting.iter_mut().enumerate() {
             order.idempotency_key = Some(format!("end-to-end-{index}"));
         }
         Running {
-            orders: Orders { base_url: format!("http://{order_at}"), waiting },
-            order: Service::start(spec("order-svc", &built().order_svc, order_at, order_args)).await.unwrap(),
+            orders: Orders {
+                base_url: format!("http://{order_at}"),
+                waiting,
+            },
+            order: Service::start(spec("order-svc", &built().order_svc, order_at, order_args))
+                .await
+                .unwrap(),
             customer: Service::start(customer).await.unwrap(),
             sample,
             folder,
@@ -103,8 +135,13 @@ impl Running {
     pub async fn settle_and_check(&self, placed: &[PlacedOrder]) -> Verdict {
         let (order_url, customer_url) = (self.order.base_url(), self.customer.base_url());
         let mut feeds = Feeds::new(&order_url, &customer_url).unwrap();
-        feeds.wait_until_settled(placed.len(), STILL_MAX, &ProgressBar::hidden()).await.unwrap();
-        check::check(&self.sample, placed, &order_url, &customer_url).await.unwrap()
+        feeds
+            .wait_until_settled(placed.len(), STILL_MAX, &ProgressBar::hidden())
+            .await
+            .unwrap();
+        check::check(&self.sample, placed, &order_url, &customer_url)
+            .await
+            .unwrap()
     }
 
     pub fn database(&self, name: &str) -> PathBuf {
@@ -115,14 +152,20 @@ impl Running {
 impl Orders {
     /// Places the next `count` orders, over connections that may break.
     pub async fn place_next(&mut self, count: usize, connections: usize) -> Vec<PlacedOrder> {
-        assert!(self.waiting.len() >= count, "the sample has too few orders for this test");
+        assert!(
+            self.waiting.len() >= count,
+            "the sample has too few orders for this test"
+        );
         let orders: Vec<_> = self.waiting.drain(..count).collect();
         let options = DriverOptions {
             base_url: self.base_url.clone(),
             connections,
             retry_for: Some(RETRY_FOR),
         };
-        driver::place(&orders, &options, &ProgressBar::hidden()).await.unwrap().orders
+        driver::place(&orders, &options, &ProgressBar::hidden())
+            .await
+            .unwrap()
+            .orders
     }
 }
 
@@ -147,5 +190,9 @@ fn import(customer: &ServiceSpec, folder: &TempDir) {
         .arg(Sample::customers_file(&sample))
         .status()
         .unwrap();
-    assert!(imported.success(), "the import failed; see {}", customer.log().display());
+    assert!(
+        imported.success(),
+        "the import failed; see {}",
+        customer.log().display()
+    );
 }

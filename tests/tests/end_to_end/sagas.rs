@@ -9,7 +9,14 @@ use crate::running::{Running, Setup};
 
 async fn order_of(running: &Running, order_id: &str) -> Value {
     let url = format!("{}/orders/{order_id}", running.order.base_url());
-    reqwest::get(url).await.unwrap().error_for_status().unwrap().json().await.unwrap()
+    reqwest::get(url)
+        .await
+        .unwrap()
+        .error_for_status()
+        .unwrap()
+        .json()
+        .await
+        .unwrap()
 }
 
 /// Asks again until the order is as wanted.
@@ -26,29 +33,64 @@ async fn wait_for_status(running: &Running, order_id: &str, wanted: &str) {
 
 /// A customer of the sample whose order is sure to be reserved, by its own speed and its geo's books.
 async fn upgrade(running: &Running) -> Value {
-    let geos: Value = reqwest::get(format!("{}/geos?limit=500", running.customer.base_url())).await.unwrap().json().await.unwrap();
+    let geos: Value = reqwest::get(format!("{}/geos?limit=500", running.customer.base_url()))
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     let free = |geo: &str, mbps: i64| {
         geos["geos"].as_array().unwrap().iter().any(|found| {
-            found["geo"] == geo && found["free_mbps"].as_i64() > Some(mbps) && found["max_mbps"].as_i64() >= Some(mbps)
+            found["geo"] == geo
+                && found["free_mbps"].as_i64() > Some(mbps)
+                && found["max_mbps"].as_i64() >= Some(mbps)
         })
     };
-    let customer = running.sample.customers.iter().find(|customer| customer.current_mbps < 200 && free(&customer.geo, 250));
+    let customer = running
+        .sample
+        .customers
+        .iter()
+        .find(|customer| customer.current_mbps < 200 && free(&customer.geo, 250));
     json!({ "customer_id": customer.unwrap().customer_id, "requested_mbps": 250 })
 }
 
 async fn reserved_anywhere(running: &Running) -> i64 {
-    let geos: Value = reqwest::get(format!("{}/geos?limit=500", running.customer.base_url())).await.unwrap().json().await.unwrap();
-    geos["geos"].as_array().unwrap().iter().map(|geo| geo["reserved_mbps"].as_i64().unwrap()).sum()
+    let geos: Value = reqwest::get(format!("{}/geos?limit=500", running.customer.base_url()))
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    geos["geos"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|geo| geo["reserved_mbps"].as_i64().unwrap())
+        .sum()
 }
 
 async fn post(service: &Service, path: &str, body: &Value) -> Value {
-    let request = reqwest::Client::new().post(format!("{}{path}", service.base_url())).json(body);
-    request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
+    let request = reqwest::Client::new()
+        .post(format!("{}{path}", service.base_url()))
+        .json(body);
+    request
+        .send()
+        .await
+        .unwrap()
+        .error_for_status()
+        .unwrap()
+        .json()
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
 async fn an_order_that_expires_before_its_answer_stays_so_and_the_speed_is_released() {
-    let mut running = Running::start(Setup { order_expiry_s: Some(1), ..Setup::default() }).await;
+    let mut running = Running::start(Setup {
+        order_expiry_s: Some(1),
+        ..Setup::default()
+    })
+    .await;
     let order = upgrade(&running).await;
     running.customer.kill9().unwrap();
     let placed = post(&running.order, "/orders", &order).await;
@@ -60,7 +102,9 @@ async fn an_order_that_expires_before_its_answer_stays_so_and_the_speed_is_relea
     let released = tokio::time::timeout(std::time::Duration::from_secs(30), async {
         loop {
             let answer = reqwest::get(&reservation).await.unwrap();
-            if answer.status().is_success() && answer.json::<Value>().await.unwrap()["status"] == "RELEASED" {
+            if answer.status().is_success()
+                && answer.json::<Value>().await.unwrap()["status"] == "RELEASED"
+            {
                 return;
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
@@ -103,7 +147,10 @@ async fn requests_and_polling_may_be_processes_of_their_own() {
     let mut command = Command::new(poll.get_program());
     let mut poller = command.arg("poll").args(poll.get_args()).spawn().unwrap();
     let order_id = placed["id"].as_str().unwrap();
-    let settled = tokio::time::timeout(std::time::Duration::from_secs(60), wait_for_status(&running, order_id, "COMPLETED"));
+    let settled = tokio::time::timeout(
+        std::time::Duration::from_secs(60),
+        wait_for_status(&running, order_id, "COMPLETED"),
+    );
     let settled = settled.await;
     poller.kill().unwrap();
     poller.wait().unwrap();
@@ -112,24 +159,42 @@ async fn requests_and_polling_may_be_processes_of_their_own() {
 
 #[tokio::test]
 async fn with_tokens_the_services_read_each_other_and_nobody_else_does() {
-    let running = Running::start(Setup { tokens: true, ..Setup::default() }).await;
+    let running = Running::start(Setup {
+        tokens: true,
+        ..Setup::default()
+    })
+    .await;
     let http = reqwest::Client::new();
     let orders = format!("{}/orders", running.order.base_url());
     let body = json!({ "customer_id": "c-1001", "requested_mbps": 2_000 });
     let post = |token: Option<&str>| {
         let request = http.post(&orders).json(&body);
-        token.iter().fold(request, |request, token| request.bearer_auth(token)).send()
+        token
+            .iter()
+            .fold(request, |request, token| request.bearer_auth(token))
+            .send()
     };
     assert_eq!(post(None).await.unwrap().status(), 401);
-    assert_eq!(post(Some("wrong-token-0123456")).await.unwrap().status(), 401);
-    assert_eq!(post(Some("read-token-0123456")).await.unwrap().status(), 403);
+    assert_eq!(
+        post(Some("wrong-token-0123456")).await.unwrap().status(),
+        401
+    );
+    assert_eq!(
+        post(Some("read-token-0123456")).await.unwrap().status(),
+        403
+    );
     let placed = post(Some("write-token-012345")).await.unwrap();
     assert_eq!(placed.status(), 202);
     let placed: Value = placed.json().await.unwrap();
     let order = format!("{orders}/{}", placed["id"].as_str().unwrap());
     let settled = tokio::time::timeout(std::time::Duration::from_secs(30), async {
         loop {
-            let order = http.get(&order).bearer_auth("read-token-0123456").send().await.unwrap();
+            let order = http
+                .get(&order)
+                .bearer_auth("read-token-0123456")
+                .send()
+                .await
+                .unwrap();
             if order.json::<Value>().await.unwrap()["status"] != "UPDATE" {
                 return;
             }
@@ -145,8 +210,14 @@ async fn with_tokens_the_services_read_each_other_and_nobody_else_does() {
 async fn a_busy_port_is_named_with_the_flag_that_changes_it() {
     let running = Running::start(Setup::default()).await;
     let spec = running.order.spec();
-    let second = Command::new(&spec.binary).args(&spec.args).output().unwrap();
+    let second = Command::new(&spec.binary)
+        .args(&spec.args)
+        .output()
+        .unwrap();
     assert!(!second.status.success());
     let said = String::from_utf8(second.stderr).unwrap();
-    assert!(said.contains("in use") && said.contains("--listen"), "{said}");
+    assert!(
+        said.contains("in use") && said.contains("--listen"),
+        "{said}"
+    );
 }

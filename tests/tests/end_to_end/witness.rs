@@ -36,16 +36,28 @@ impl Witness {
                 Seen::Nothing => After::Start,
                 Seen::Cursor(cursor) => After::Cursor(cursor),
             };
-            let fetched = match self.client.fetch(&self.client.tail(&after), None, false).await {
+            let fetched = match self
+                .client
+                .fetch(&self.client.tail(&after), None, false)
+                .await
+            {
                 Ok(fetched) => fetched,
                 Err(error) if error.is_transient() => return,
-                Err(error) => panic!("i02, i04: the feed does not know its own cursor any more: {error}"),
+                Err(error) => {
+                    panic!("i02, i04: the feed does not know its own cursor any more: {error}")
+                }
             };
-            let Fetched::Page(page) = fetched else { panic!("304 without a tag") };
+            let Fetched::Page(page) = fetched else {
+                panic!("304 without a tag")
+            };
             let caught_up = page.document.caught_up == Some(true);
-            let fresh = verify(self.seen, page.document.events).expect("i03: what follows on was changed");
+            let fresh =
+                verify(self.seen, page.document.events).expect("i03: what follows on was changed");
             self.ids.extend(fresh.iter().map(|event| event.id));
-            self.seen = fresh.last().map(Event::cursor).map_or(self.seen, Seen::Cursor);
+            self.seen = fresh
+                .last()
+                .map(Event::cursor)
+                .map_or(self.seen, Seen::Cursor);
             if caught_up {
                 break;
             }
@@ -56,14 +68,20 @@ impl Witness {
     /// Walks back from the newest sealed page until one is known, and compares that and the first with what they were.
     async fn look_at_sealed_pages(&mut self) {
         for format in [Format::Atom, Format::Json] {
-            let Ok(head) = self.get(&self.feed_url.clone(), format).await else { return };
+            let Ok(head) = self.get(&self.feed_url.clone(), format).await else {
+                return;
+            };
             let mut previous = prev_archive(&head);
             let mut base = head.url().clone();
             while let Some(link) = previous {
                 base = base.join(&link).unwrap();
-                let Ok(page) = self.get(base.as_str(), format).await else { return };
+                let Ok(page) = self.get(base.as_str(), format).await else {
+                    return;
+                };
                 previous = prev_archive(&page);
-                let Ok(bytes) = page.bytes().await else { return };
+                let Ok(bytes) = page.bytes().await else {
+                    return;
+                };
                 let known = self.sealed.insert(base.to_string(), bytes.to_vec());
                 if let Some(known) = known {
                     assert!(known == bytes, "i04: the bytes of {base} changed");
@@ -77,20 +95,35 @@ impl Witness {
     pub async fn compare_all(&mut self) -> usize {
         self.look().await;
         for (url, known) in &self.sealed {
-            let now = self.http.get(url).send().await.unwrap().bytes().await.unwrap();
+            let now = self
+                .http
+                .get(url)
+                .send()
+                .await
+                .unwrap()
+                .bytes()
+                .await
+                .unwrap();
             assert!(*known == now, "i04: the bytes of {url} changed");
         }
         self.sealed.len()
     }
 
     async fn get(&self, url: &str, format: Format) -> reqwest::Result<reqwest::Response> {
-        self.http.get(url).header("Accept", format.media_type()).send().await?.error_for_status()
+        self.http
+            .get(url)
+            .header("Accept", format.media_type())
+            .send()
+            .await?
+            .error_for_status()
     }
 }
 
 fn prev_archive(response: &reqwest::Response) -> Option<String> {
     let links = response.headers().get("link")?.to_str().ok()?;
-    let link = links.split(", ").find(|link| link.ends_with("rel=\"prev-archive\""))?;
+    let link = links
+        .split(", ")
+        .find(|link| link.ends_with("rel=\"prev-archive\""))?;
     Some(link.split_once('>')?.0.trim_start_matches('<').to_owned())
 }
 
@@ -98,10 +131,15 @@ fn prev_archive(response: &reqwest::Response) -> Option<String> {
 pub fn assert_applied_once(database: &std::path::Path, subscription: &str, followed: usize) {
     let conn = Connection::open(database).unwrap();
     let (cursor, events, halted): (String, usize, Option<String>) = conn
-        .query_row("SELECT cursor, events, halted FROM subscriptions WHERE name = ?1", [subscription], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
+        .query_row(
+            "SELECT cursor, events, halted FROM subscriptions WHERE name = ?1",
+            [subscription],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
         .unwrap();
     let cursor: Cursor = cursor.parse().unwrap();
-    assert_eq!((cursor.position.get() as usize, events, halted), (followed, followed, None));
+    assert_eq!(
+        (cursor.position.get() as usize, events, halted),
+        (followed, followed, None)
+    );
 }
