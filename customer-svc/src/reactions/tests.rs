@@ -315,3 +315,53 @@ fn speed_is_reserved_activated_and_released() {
         }
     });
 }
+
+/// Two processes on one database, as `serve` and `poll` are: the guards hold between them too.
+#[test]
+fn two_writers_at_the_same_time_oversell_nothing() {
+    runtime().block_on(async {
+        let first = TempStore::new(MIGRATIONS).await;
+        first.create_feed(feed_config().unwrap()).await.unwrap();
+        let path = first.path().display().to_string();
+        let second = feed_core::Store::open(&path, MIGRATIONS).await.unwrap();
+        let geo = Happening::Geo {
+            geo: 0,
+            max_mbps: 500,
+            capacity_mbps: 1000,
+        };
+        let customers = (0..40).map(|customer| Happening::Customer {
+            customer,
+            geo: 0,
+            current_mbps: 0,
+        });
+        for happening in std::iter::once(geo).chain(customers) {
+            let happened = first.write(async move |tx: &mut Tx<'_>| happen(tx, &happening).await);
+            happened.await.unwrap();
+        }
+        let mut writers = tokio::task::JoinSet::new();
+        for order in 0..80 {
+            let store = if order % 2 == 0 {
+                (*first).clone()
+            } else {
+                second.clone()
+            };
+            // Every customer orders twice, through either writer.
+            let created = Happening::Created {
+                order,
+                customer: order / 2,
+                requested_mbps: 100,
+            };
+            writers.spawn(async move {
+                store
+                    .write(async move |tx: &mut Tx<'_>| happen(tx, &created).await)
+                    .await
+            });
+        }
+        while let Some(written) = writers.join_next().await {
+            written.unwrap().unwrap();
+        }
+        balanced(&first).await;
+        let (_, _, in_use_mbps, reserved_mbps) = ledger(&first).await[0];
+        assert_eq!((in_use_mbps, reserved_mbps), (0, 1000));
+    });
+}
