@@ -1,5 +1,12 @@
 //! What only the SQLite store promises: its file, its migrations, other connections and processes beside it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails loudly"
+)]
+
 use feed_core::testing::TempStore;
 use feed_core::{
     AppendError, Expected, FeedConfig, Migrations, NewEvent, Store, StoreError, Subject, Tx, Window,

@@ -26,29 +26,29 @@ fn built() -> &'static Binaries {
     BUILT.get_or_init(|| binaries::build(Profile::own()).expect("the services build"))
 }
 
-pub struct Running {
-    pub order: Service,
-    pub customer: Service,
-    pub orders: Orders,
-    pub sample: Sample,
+pub(crate) struct Running {
+    pub(crate) order: Service,
+    pub(crate) customer: Service,
+    pub(crate) orders: Orders,
+    pub(crate) sample: Sample,
     folder: TempDir,
 }
 
 /// The sample's orders, to be placed piece by piece.
-pub struct Orders {
+pub(crate) struct Orders {
     base_url: String,
     waiting: VecDeque<SampleOrder>,
 }
 
 /// How the services are started, where it is not the usual way.
 #[derive(Default)]
-pub struct Setup {
-    pub order_expiry_s: Option<u32>,
-    pub tokens: bool,
+pub(crate) struct Setup {
+    pub(crate) order_expiry_s: Option<u32>,
+    pub(crate) tokens: bool,
 }
 
 impl Running {
-    pub async fn start(setup: Setup) -> Running {
+    pub(crate) async fn start(setup: Setup) -> Running {
         let folder = tempfile::tempdir().unwrap();
         let sample = Sample::read(&Sample::default_folder()).unwrap();
         let (order_at, customer_at) = (free_address().unwrap(), free_address().unwrap());
@@ -132,7 +132,7 @@ impl Running {
     }
 
     /// Waits until every order is settled on both sides, and compares all that is said with the calculation.
-    pub async fn settle_and_check(&self, placed: &[PlacedOrder]) -> Verdict {
+    pub(crate) async fn settle_and_check(&self, placed: &[PlacedOrder]) -> Verdict {
         let (order_url, customer_url) = (self.order.base_url(), self.customer.base_url());
         let mut feeds = Feeds::new(&order_url, &customer_url).unwrap();
         feeds
@@ -144,14 +144,18 @@ impl Running {
             .unwrap()
     }
 
-    pub fn database(&self, name: &str) -> PathBuf {
+    pub(crate) fn database(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 }
 
 impl Orders {
     /// Places the next `count` orders, over connections that may break.
-    pub async fn place_next(&mut self, count: usize, connections: usize) -> Vec<PlacedOrder> {
+    pub(crate) async fn place_next(
+        &mut self,
+        count: usize,
+        connections: usize,
+    ) -> Vec<PlacedOrder> {
         assert!(
             self.waiting.len() >= count,
             "the sample has too few orders for this test"

@@ -7,17 +7,17 @@ use feed_core::{After, Cursor, Event, EventId, Format};
 use rusqlite::Connection;
 
 /// Follows one feed from its start, and remembers the bytes of every sealed page that it saw.
-pub struct Witness {
+pub(crate) struct Witness {
     http: reqwest::Client,
     client: FeedClient,
     feed_url: String,
     seen: Seen,
-    pub ids: Vec<EventId>,
+    pub(crate) ids: Vec<EventId>,
     sealed: HashMap<String, Vec<u8>>,
 }
 
 impl Witness {
-    pub fn new(base_url: &str, feed: &str) -> Witness {
+    pub(crate) fn new(base_url: &str, feed: &str) -> Witness {
         let feed_url = format!("{base_url}/feeds/{feed}");
         Witness {
             http: reqwest::Client::new(),
@@ -30,7 +30,7 @@ impl Witness {
     }
 
     /// Reads on to the head. What was seen before must still be followed on from; a service that is down is no breach.
-    pub async fn look(&mut self) {
+    pub(crate) async fn look(&mut self) {
         loop {
             let after = match self.seen {
                 Seen::Nothing => After::Start,
@@ -92,7 +92,7 @@ impl Witness {
     }
 
     /// At the end: every page that was ever seen is the same now.
-    pub async fn compare_all(&mut self) -> usize {
+    pub(crate) async fn compare_all(&mut self) -> usize {
         self.look().await;
         for (url, known) in &self.sealed {
             let now = self
@@ -128,9 +128,9 @@ fn prev_archive(response: &reqwest::Response) -> Option<String> {
 }
 
 /// i07, i08: the subscription stands at the head of what it follows, and has counted each event once.
-pub fn assert_applied_once(database: &std::path::Path, subscription: &str, followed: usize) {
+pub(crate) fn assert_applied_once(database: &std::path::Path, subscription: &str, followed: usize) {
     let conn = Connection::open(database).unwrap();
-    let (cursor, events, halted): (String, usize, Option<String>) = conn
+    let (cursor, events, halted): (String, i64, Option<String>) = conn
         .query_row(
             "SELECT cursor, events, halted FROM subscriptions WHERE name = ?1",
             [subscription],
@@ -138,8 +138,9 @@ pub fn assert_applied_once(database: &std::path::Path, subscription: &str, follo
         )
         .unwrap();
     let cursor: Cursor = cursor.parse().unwrap();
+    let followed = followed as i64;
     assert_eq!(
-        (cursor.position.get() as usize, events, halted),
+        (cursor.position.get() as i64, events, halted),
         (followed, followed, None)
     );
 }

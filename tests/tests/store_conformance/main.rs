@@ -2,6 +2,13 @@
 //!
 //! A store joins by one more module that opens it and calls the same cases.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails loudly"
+)]
+
 mod appending;
 mod concurrency;
 mod reading;

@@ -83,7 +83,10 @@ fn bare(
     work: Work,
 ) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
-    runtime.block_on(async { Ok::<_, Failure>(open(folder.path()).await?.close().await) })?;
+    runtime.block_on(async {
+        open(folder.path()).await?.close().await;
+        Ok::<_, Failure>(())
+    })?;
     let mut conn = Connection::open(folder.path().join("bench.db"))?;
     conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")?;
     let filler = serde_json::json!({ "number": 0, "filler": "x".repeat(bytes.saturating_sub(30)) })
