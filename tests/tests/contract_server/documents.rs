@@ -98,13 +98,13 @@ async fn the_better_representation_is_chosen_by_quality() {
     let scene = Scene::new(3, 4).await;
     let (atom, json) = (Format::Atom.media_type(), Format::Json.media_type());
     let wishes = [
-        (format!("{json}"), Format::Json),
+        (json.to_owned(), Format::Json),
         (format!("{atom};q=0.5, {json}"), Format::Json),
         (format!("{json};q=0.9, {atom};q=0.8"), Format::Json),
         (format!("{json};q=0.2, */*;q=0.9"), Format::Atom),
         (format!("*/*, {atom};q=0"), Format::Json),
         (format!("{json};Q=0.3, {atom} ; q=0.4"), Format::Atom),
-        (format!("{}", json.to_uppercase()), Format::Json),
+        (json.to_uppercase(), Format::Json),
     ];
     for (accept, format) in wishes {
         let url = scene.served.url("/feeds/lamps?after=3");
