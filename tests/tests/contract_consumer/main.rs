@@ -1,0 +1,22 @@
+//! The consumer against feeds that play a script: what it asks, what it applies, and when it refuses to go on.
+//!
+//! Every test ends in [`reader::Reader::assert_applied`], which compares the effects, the follow-up events and the
+//! cursor with the events that should have been applied: each exactly once, in order, and nothing else.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
+mod bounds;
+mod documents;
+mod failures;
+mod handlers;
+mod histories;
+mod once;
+mod raw;
+mod reader;
+mod refusals;
+mod scripted;

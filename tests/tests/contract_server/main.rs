@@ -1,0 +1,18 @@
+//! The feed endpoint, asked over a real socket: every rule of the protocol that a reader may rely on.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
+mod caching;
+mod cursors;
+mod documents;
+mod epochs;
+mod lamps;
+mod problems;
+#[path = "../served/mod.rs"]
+mod served;
+mod walks;
