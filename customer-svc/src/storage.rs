@@ -193,11 +193,19 @@ pub(crate) async fn put_customer(tx: &mut Tx<'_>, stated: &Customer) -> Result<P
     let Some(event) = stated.stated(before.as_ref().map(|row| &row.customer)) else {
         return Ok(Put::Unchanged);
     };
+    let mut moves = vec![(&stated.geo, i64::from(stated.current_mbps.get()))];
     if let Some(before) = &before {
-        let previous_mbps = i64::from(before.customer.current_mbps.get());
-        add_in_use(tx, &before.customer.geo, -previous_mbps).await?;
+        moves.push((
+            &before.customer.geo,
+            -i64::from(before.customer.current_mbps.get()),
+        ));
     }
-    add_in_use(tx, &stated.geo, i64::from(stated.current_mbps.get())).await?;
+    // Geos by slug, then the customer: all who write lock rows in this order. Within one geo what is added comes first,
+    // since the sum may not be below zero in between.
+    moves.sort_by_key(|(geo, mbps)| (geo.as_str(), -mbps));
+    for (geo, mbps) in moves {
+        add_in_use(tx, geo, mbps).await?;
+    }
     let written = tx
         .execute(
             "INSERT INTO customers (customer_id, name, geo, current_mbps, revision, updated_us)

@@ -103,6 +103,9 @@ pub enum StoreError {
     /// The transaction only reads.
     #[error("this transaction only reads")]
     ReadOnly,
+    /// A statement failed and the work went on as if it had not.
+    #[error("a statement of the transaction failed, so nothing of it was kept")]
+    FailedStatement,
     /// The work awaited something else than its transaction.
     #[error(
         "a transaction's work may wait for nothing but the transaction (no HTTP, no timers, no channels)"
@@ -135,6 +138,13 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The error for a panic, with its message where it has one.
+    pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        StoreError::Panicked(text.unwrap_or_else(|| "no message".to_owned()))
+    }
+
     /// Whether the same work may succeed later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -150,6 +160,7 @@ impl StoreError {
             | StoreError::Corrupt(_)
             | StoreError::Parameters { .. }
             | StoreError::ReadOnly
+            | StoreError::FailedStatement
             | StoreError::ForeignAwait
             | StoreError::TimeLimit { .. }
             | StoreError::Panicked(_)

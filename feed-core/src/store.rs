@@ -1,8 +1,9 @@
 //! The contract of the stores: transactions in which a service writes its state and its events together, and
 //! the log of events that a feed reads.
 //!
-//! A service's SQL is written once, with `$1`, `$2` … and without `now()` or `FOR UPDATE`; times come from
-//! [`Tx::now`].
+//! A service's SQL is written once, so it keeps to what every store understands alike: parameters `$1`, `$2` …, beside a
+//! literal or alone in a select list with a cast (`CAST($1 AS BIGINT)`), sums as `CAST(coalesce(sum(x), 0) AS BIGINT)`,
+//! `ON CONFLICT`, no `INSERT OR`, no `now()` (times come from [`Tx::now`]) and no `FOR UPDATE`.
 
 mod handle;
 mod log;

@@ -141,10 +141,16 @@ async fn book(tx: &mut Tx<'_>, event: &ReservationEvent) -> Result<(), ChangeErr
                 geo: geo.clone(),
                 current_mbps: *previous_mbps,
             };
-            set_speed(tx, customer_id, &line, *current_mbps).await?;
             let more_mbps = i64::from(*current_mbps) - i64::from(*previous_mbps);
-            add_in_use(tx, geo, more_mbps).await?;
-            unreserve(tx, reserved_geo, *difference_mbps).await
+            // Geos by slug, then the customer: all who write lock rows in this order, so none waits in a circle.
+            if reserved_geo.as_str() < geo.as_str() {
+                unreserve(tx, reserved_geo, *difference_mbps).await?;
+                add_in_use(tx, geo, more_mbps).await?;
+            } else {
+                add_in_use(tx, geo, more_mbps).await?;
+                unreserve(tx, reserved_geo, *difference_mbps).await?;
+            }
+            set_speed(tx, customer_id, &line, *current_mbps).await
         }
         ReservationEvent::Released {
             geo,

@@ -129,7 +129,8 @@ fn put_entry(xml: &mut XmlWriter, event: &Event, links: &Links) {
 }
 
 fn put_content(xml: &mut XmlWriter, data: Option<&Data>) {
-    let Some(data) = data else {
+    // Some readers refuse Base64 of nothing; whether there is data of no bytes or none is told by fw:datacontenttype.
+    let Some(data) = data.filter(|data| !data.bytes().is_empty()) else {
         xml.empty("content", &[("type", "text")]);
         return;
     };

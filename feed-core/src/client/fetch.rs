@@ -151,7 +151,7 @@ impl FeedClient {
                     return Ok(Fetched::Page(Box::new(page)));
                 }
                 StatusCode::NOT_MODIFIED if etag.is_some() => return Ok(Fetched::NotModified),
-                status if status.is_redirection() => {
+                status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
                     let location = text(response.headers(), header::LOCATION).unwrap_or_default();
                     at = self.own(&at, location)?;
                 }
@@ -333,11 +333,12 @@ async fn refused(url: &Url, response: Response) -> ClientError {
     };
     let detail = problem.short_detail();
     match problem.refusal() {
-        Some(refusal) => ClientError::Refused {
+        // A server that is merely behind says so by 503, whatever else it says.
+        Some(refusal) if status.is_client_error() => ClientError::Refused {
             url: url.to_string(),
             refusal,
         },
-        None => ClientError::Status {
+        _ => ClientError::Status {
             url: url.to_string(),
             status,
             detail: if detail.is_empty() {

@@ -1,7 +1,7 @@
 //! Verifying that events follow on from what the reader has seen. Pure.
 
 use crate::event::Event;
-use crate::position::{Check, Cursor, Position};
+use crate::position::{Check, Cursor, Epoch, Position};
 
 /// What a reader has seen last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,18 @@ pub enum VerifyError {
         expected: u64,
         /// What came.
         found: Position,
+    },
+    /// The event that was seen stands in another epoch: the history was forked before it.
+    #[error(
+        "position {position} is in epoch {found}, it was seen in {expected}: this is not the history that was read before"
+    )]
+    Epoch {
+        /// The event's position.
+        position: Position,
+        /// What was seen.
+        expected: Epoch,
+        /// What the event says.
+        found: Epoch,
     },
     /// The running check differs: an event was skipped, swapped or is of another history.
     #[error(
@@ -53,14 +65,11 @@ pub fn verify(seen: Seen, mut events: Vec<Event>) -> Result<Vec<Event>, VerifyEr
         .iter()
         .take_while(|event| event.position <= position)
         .count();
-    for event in events.drain(..known) {
-        if event.position == position && event.check != check {
-            return Err(VerifyError::Check {
-                position,
-                expected: check,
-                found: event.check,
-            });
-        }
+    for event in events
+        .drain(..known)
+        .filter(|event| event.position == position)
+    {
+        same_event(seen, &event)?;
     }
     let mut expected = position.get();
     for event in &events {
@@ -83,11 +92,33 @@ pub fn verify(seen: Seen, mut events: Vec<Event>) -> Result<Vec<Event>, VerifyEr
     Ok(events)
 }
 
+/// The event at the cursor's position is the one that was seen.
+fn same_event(seen: Seen, event: &Event) -> Result<(), VerifyError> {
+    let Seen::Cursor(cursor) = seen else {
+        return Ok(());
+    };
+    let position = event.position;
+    if event.check != cursor.check {
+        return Err(VerifyError::Check {
+            position,
+            expected: cursor.check,
+            found: event.check,
+        });
+    }
+    if event.epoch != cursor.epoch {
+        return Err(VerifyError::Epoch {
+            position,
+            expected: cursor.epoch,
+            found: event.epoch,
+        });
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::event::{EventId, EventType, Subject, Version};
-    use crate::position::Epoch;
     use proptest::prelude::*;
 
     fn feed(length: u64) -> Vec<Event> {

@@ -1,8 +1,12 @@
 //! Handlers: what a service does with the events of a feed that it follows.
 
 use std::collections::HashMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::task::Poll;
+
+use futures_util::FutureExt;
 
 use crate::aggregate::DecideError;
 use crate::error::{AppendError, InvalidValue, StoreError};
@@ -116,11 +120,22 @@ impl Handlers {
     }
 
     /// Applies the event. Returns whether there was a handler for it.
+    ///
+    /// A handler that panics, or awaits what is not the transaction, has failed for good on this event; only here is it
+    /// known which event that was.
     pub(super) async fn apply(&self, tx: &mut Tx<'_>, event: &Event) -> Result<bool, HandlerError> {
-        match self.by_type.get(event.event_type.as_str()) {
-            Some(handler) => handler.apply(tx, event).await.map(|()| true),
-            None => Ok(false),
-        }
+        let Some(handler) = self.by_type.get(event.event_type.as_str()) else {
+            return Ok(false);
+        };
+        let may_wait = tx.may_wait();
+        let mut applying = AssertUnwindSafe(handler.apply(tx, event)).catch_unwind();
+        let applied = poll_fn(|context| match applying.poll_unpin(context) {
+            Poll::Pending if !may_wait => Poll::Ready(Ok(Err(StoreError::ForeignAwait.into()))),
+            polled => polled,
+        });
+        let applied = applied.await;
+        let applied = applied.unwrap_or_else(|panic| Err(StoreError::panicked(&*panic).into()));
+        applied.map(|()| true)
     }
 }
 

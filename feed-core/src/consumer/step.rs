@@ -80,6 +80,8 @@ pub struct Consumer {
     caught_up: bool,
     /// Verified events that wait to be applied.
     fetched: VecDeque<Event>,
+    /// Whether the database says why it halts.
+    halted: bool,
     /// The last document did not follow on, so the next one is asked for past all caches.
     doubtful: bool,
 }
@@ -106,6 +108,7 @@ impl Consumer {
             etag: None,
             caught_up: false,
             fetched: VecDeque::new(),
+            halted: false,
             doubtful: false,
         })
     }
@@ -149,7 +152,7 @@ impl Consumer {
     ///
     /// # Errors
     /// See [`ConsumerError`]; transient ones are worth another step. After [`ConsumerError::Halted`] the reason stands
-    /// in the database, and every further step ends the same way until it is gone.
+    /// in the database; whoever steps on begins anew from the saved cursor, and halts again if nothing has changed.
     pub async fn step(&mut self) -> Result<StepOutcome, ConsumerError> {
         let stepped = match self.place {
             None => self.load().await.map(|()| StepOutcome::Fetched),
@@ -170,18 +173,20 @@ impl Consumer {
     async fn load(&mut self) -> Result<(), ConsumerError> {
         let client = FeedClient::new(&self.feed_url, self.options.clone())?;
         let (name, url) = (self.name.clone(), self.feed_url.clone());
-        let mut cursor = self
+        let saved = self
             .store
             .write(async move |tx: &mut Tx<'_>| subscription::load(tx, &name, &url).await)
             .await?;
-        if cursor.is_none() && self.start_at == StartAt::Now {
-            cursor = self.save_head(&client).await?;
-        }
+        self.halted = saved.halted;
+        self.place = match (saved.cursor, self.start_at) {
+            (None, StartAt::Now) => self.save_head(&client).await?.map(Some),
+            (cursor, _) => Some(cursor),
+        };
         self.client = Some(client);
-        self.place = Some(cursor);
         Ok(())
     }
 
+    /// The head, saved as the cursor; none when another instance was quicker and its cursor is to be read.
     async fn save_head(&self, client: &FeedClient) -> Result<Option<Cursor>, ConsumerError> {
         let url = client.tail(&After::Now);
         let fetched = client.fetch(&url, None, true).await?;
@@ -200,7 +205,6 @@ impl Consumer {
                 subscription::advance(tx, &name, None, head, 0).await
             })
             .await;
-        // Another instance may have been quicker; what it saved is read at the next step.
         Ok(saved?.then_some(head))
     }
 
@@ -217,8 +221,11 @@ impl Consumer {
             .fetch(&url, self.etag.as_deref(), self.doubtful)
             .await
         {
-            Ok(Fetched::NotModified) => Ok(StepOutcome::CaughtUp),
-            Ok(Fetched::Page(page)) => self.take(cursor, &url, *page),
+            Ok(Fetched::NotModified) => self.goes_on(StepOutcome::CaughtUp).await,
+            Ok(Fetched::Page(page)) => {
+                let outcome = self.take(cursor, &url, *page)?;
+                self.goes_on(outcome).await
+            }
             Err(error) => {
                 // What led here may be wrong by now; the cursor is not.
                 self.next = None;
@@ -233,6 +240,18 @@ impl Consumer {
                 })
             }
         }
+    }
+
+    /// The feed takes the cursor: if the subscription halted before, the reason is gone.
+    async fn goes_on(&mut self, outcome: StepOutcome) -> Result<StepOutcome, ConsumerError> {
+        if self.halted && self.fetched.is_empty() {
+            let name = self.name.clone();
+            self.store
+                .write(async move |tx: &mut Tx<'_>| subscription::resume(tx, &name).await)
+                .await?;
+            self.halted = false;
+        }
+        Ok(outcome)
     }
 
     /// Takes the events of a document, if they follow on from the cursor.
@@ -250,9 +269,13 @@ impl Consumer {
         self.doubtful = false;
         self.caught_up = page.document.caught_up == Some(true);
         // A tag is for the URL that it came from: it is kept only while the next request goes there again.
-        let next = page.next.unwrap_or_else(|| asked.clone());
-        self.etag = page.etag.filter(|_| next == *asked);
-        self.next = Some(next);
+        let again = page
+            .next
+            .as_ref()
+            .map_or(events.is_empty(), |next| next == asked);
+        self.etag = page.etag.filter(|_| again);
+        // Without a link, as in a sealed page that came without its headers, the way on follows from the cursor.
+        self.next = page.next;
         self.fetched = events.into();
         // A document without news is waited after, whatever it promises: else empty ones in a circle are a hot loop.
         Ok(if self.fetched.is_empty() {
@@ -310,6 +333,7 @@ impl Consumer {
                 cursor,
             }) => {
                 self.fetched.drain(..events);
+                self.halted = false;
                 self.place = Some(Some(cursor));
                 tracing::debug!(subscription = %self.name, events, unhandled, %cursor, "applied");
                 Ok(StepOutcome::Applied { events, cursor })

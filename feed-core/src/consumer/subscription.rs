@@ -55,12 +55,18 @@ impl Store {
     }
 }
 
-/// The subscription's cursor; makes the row when there is none, and notes the URL that it is followed at now.
+/// What a consumer begins with.
+pub(super) struct Saved {
+    pub(super) cursor: Option<Cursor>,
+    pub(super) halted: bool,
+}
+
+/// What is saved of the subscription; makes the row when there is none, and notes the URL that it is followed at now.
 pub(super) async fn load(
     tx: &mut Tx<'_>,
     name: &SubscriptionName,
     feed_url: &str,
-) -> Result<Option<Cursor>, StoreError> {
+) -> Result<Saved, StoreError> {
     let now = tx.now();
     tx.execute(
         "INSERT INTO subscriptions (name, feed_url, updated_us) VALUES ($1, $2, $3)
@@ -68,7 +74,29 @@ pub(super) async fn load(
         &[name.as_str().into(), feed_url.into(), now.into()],
     )
     .await?;
-    cursor(tx, name).await
+    let sql = "SELECT name, feed_url, cursor, events, halted, updated_us FROM subscriptions WHERE name = $1";
+    let saved: Option<Subscription> = tx.query_first(sql, &[name.as_str().into()]).await?;
+    Ok(match saved {
+        Some(saved) => Saved {
+            cursor: saved.cursor,
+            halted: saved.halted.is_some(),
+        },
+        None => Saved {
+            cursor: None,
+            halted: false,
+        },
+    })
+}
+
+/// The subscription does not halt any more.
+pub(super) async fn resume(tx: &mut Tx<'_>, name: &SubscriptionName) -> Result<(), StoreError> {
+    let now = tx.now();
+    tx.execute(
+        "UPDATE subscriptions SET halted = NULL, updated_us = $2 WHERE name = $1",
+        &[name.as_str().into(), now.into()],
+    )
+    .await
+    .map(drop)
 }
 
 /// The cursor as the database has it now.

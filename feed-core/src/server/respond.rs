@@ -102,7 +102,7 @@ pub(super) fn event(
     );
     let links = Links {
         this: event.id.to_string(),
-        current: format!("../{}", feed.name),
+        current: format!("../../{}", feed.name),
         next: None,
         prev_archive: None,
         tail: None,

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{FromRequestParts, Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::negotiate::{Subject, negotiate};
@@ -46,6 +48,9 @@ pub fn router<'a>(
         .route("/feeds/{feed}", get(head_or_tail))
         .route("/feeds/{feed}/archive/{epoch}/{file}", get(archive))
         .route("/feeds/{feed}/events/{id}", get(event))
+        .route("/feeds/{feed}/{*rest}", get(no_resource))
+        .route("/feeds/{feed}/", get(no_resource))
+        .method_not_allowed_fallback(no_method)
         .with_state(Arc::new(Feeds(logs))))
 }
 
@@ -58,6 +63,47 @@ impl Feeds {
                 crate::error::StoreError::UnknownFeed(feed.chars().take(80).collect()).into()
             })
     }
+}
+
+/// What the path names; a path that is no UTF-8 names nothing.
+struct Segments<T>(T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Segments<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<T>::from_request_parts(parts, state).await;
+        path.map(|Path(segments)| Segments(segments))
+            .map_err(|rejection| {
+                Problem::new(
+                    StatusCode::BAD_REQUEST,
+                    "path-malformed",
+                    "The path cannot be read",
+                    rejection.body_text(),
+                )
+            })
+    }
+}
+
+async fn no_resource() -> Problem {
+    let detail =
+        "below a feed there are archive/EPOCH/PAGE.r1.atom, the same as .json, and events/ID";
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "path-unknown",
+        "There is no such resource",
+        detail,
+    )
+}
+
+async fn no_method() -> Problem {
+    let detail = "a feed is read by GET and HEAD; what is published is appended by its service";
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-unknown",
+        "The feed takes no such method",
+        detail,
+    )
 }
 
 async fn list(State(feeds): State<Arc<Feeds>>) -> Result<Response, Problem> {
@@ -86,7 +132,7 @@ async fn list(State(feeds): State<Arc<Feeds>>) -> Result<Response, Problem> {
 
 async fn head_or_tail(
     State(feeds): State<Arc<Feeds>>,
-    Path(feed): Path<String>,
+    Segments(feed): Segments<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -180,7 +226,7 @@ fn archive_link(state: &FeedState, page: PageNumber, format: Format) -> String {
 
 async fn archive(
     State(feeds): State<Arc<Feeds>>,
-    Path((feed, epoch, file)): Path<(String, String, String)>,
+    Segments((feed, epoch, file)): Segments<(String, String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let log = feeds.find(&feed)?;
@@ -251,7 +297,7 @@ fn no_page(detail: &str) -> Problem {
 
 async fn event(
     State(feeds): State<Arc<Feeds>>,
-    Path((feed, id)): Path<(String, String)>,
+    Segments((feed, id)): Segments<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let log = feeds.find(&feed)?;

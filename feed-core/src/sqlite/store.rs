@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use deadpool_sqlite::{Config, Hook, HookError, Pool, Runtime};
 use rusqlite::Connection;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::connection::{check_library, open_writer, prepare_reader, store_error};
@@ -33,13 +34,14 @@ impl SqliteStore {
         let readers = reader_pool(&path)?;
         let (sender, queue) = mpsc::channel(WRITE_QUEUE_MAX);
         let (committed, commits) = watch::channel(0);
+        let runtime = Handle::current();
         let opened = tokio::task::spawn_blocking(move || {
             let mut conn = open_writer(&path)?;
             migrate::migrate(&mut conn, &path, migrations)?;
             let writer = Writer::new(conn, committed)?;
             std::thread::Builder::new()
                 .name("sqlite-writer".into())
-                .spawn(move || writer.run(queue))
+                .spawn(move || writer.run(queue, &runtime))
                 .map_err(|error| {
                     StoreError::Database(format!("the writer thread did not start: {error}"))
                 })

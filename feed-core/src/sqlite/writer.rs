@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use rusqlite::Connection;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::connection::store_error;
@@ -96,14 +97,12 @@ where
             Poll::Pending => Err(StoreError::ForeignAwait.into()),
         }
     }));
-    let result = ran.unwrap_or_else(|panic| Err(StoreError::Panicked(panic_text(&*panic)).into()));
+    let result = ran.unwrap_or_else(|panic| Err(StoreError::panicked(&*panic).into()));
+    let result = match result {
+        Ok(_) if tx.has_failed() => Err(StoreError::FailedStatement.into()),
+        result => result,
+    };
     (result, tx.has_appended())
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
 }
 
 pub(super) struct Writer {
@@ -126,7 +125,10 @@ impl Writer {
     }
 
     /// Works until every sender is gone and the queue is empty.
-    pub(super) fn run(self, mut queue: mpsc::Receiver<Box<dyn Command>>) {
+    ///
+    /// Inside the runtime, so that work which makes a timer is told that it may not wait, and does not panic.
+    pub(super) fn run(self, mut queue: mpsc::Receiver<Box<dyn Command>>, runtime: &Handle) {
+        let _inside = runtime.enter();
         let mut waiting: VecDeque<Box<dyn Command>> = VecDeque::new();
         loop {
             if waiting.is_empty() {

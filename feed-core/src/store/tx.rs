@@ -11,11 +11,15 @@ use crate::limits::EVENTS_PER_APPEND_MAX;
 ///
 /// What was done in it is visible to others when the work that it was given to returns `Ok` and the commit
 /// succeeds; else nothing of it ever is.
+///
+/// After a statement that failed, the work has to return an error: a transaction in which one failed is not committed,
+/// whatever the work returns. Only after an [`append`](Tx::append) that failed may it go on.
 pub struct Tx<'c> {
     pub(crate) inner: TxInner<'c>,
     now: DateTime<Utc>,
     cause: Option<Cause>,
     appended: bool,
+    failed: bool,
 }
 
 pub(crate) enum TxInner<'c> {
@@ -95,6 +99,7 @@ impl<'c> Tx<'c> {
             now: to_micros(now),
             cause: None,
             appended: false,
+            failed: false,
         }
     }
 
@@ -112,9 +117,11 @@ impl<'c> Tx<'c> {
         sql: &'static str,
         parameters: &[Value<'_>],
     ) -> Result<u64, StoreError> {
-        match &mut self.inner {
+        let executed = match &mut self.inner {
             TxInner::Sqlite(tx) => tx.execute(sql, parameters),
-        }
+        };
+        self.failed |= executed.is_err();
+        executed
     }
 
     /// Runs a statement once for each row of parameters and returns how many rows it changed in all.
@@ -142,9 +149,11 @@ impl<'c> Tx<'c> {
         sql: &'static str,
         parameters: &[Value<'_>],
     ) -> Result<Vec<T>, StoreError> {
-        match &mut self.inner {
+        let rows = match &mut self.inner {
             TxInner::Sqlite(tx) => tx.query(sql, parameters),
-        }
+        };
+        self.failed |= rows.is_err();
+        rows
     }
 
     /// The first row of a query, if there is one.
@@ -222,10 +231,23 @@ impl<'c> Tx<'c> {
         event
     }
 
+    /// Whether work may be pending: on SQLite it is polled once, and whatever it waits for is not the transaction.
+    #[cfg(feature = "client")]
+    pub(crate) fn may_wait(&self) -> bool {
+        match self.inner {
+            TxInner::Sqlite(_) => false,
+        }
+    }
+
     /// From here on, what is appended follows from this event.
     #[cfg(feature = "client")]
     pub(crate) fn set_cause(&mut self, cause: Option<Cause>) {
         self.cause = cause;
+    }
+
+    /// Whether a statement failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed
     }
 
     /// Whether anything was appended.

@@ -1,18 +1,20 @@
 //! `kill -9` of either service at random moments while orders flow.
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use feedway_tests::service::Service;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+use tokio::sync::Semaphore;
 
 use crate::running::{Running, Setup};
 use crate::witness::{Witness, assert_applied_once};
 
 const KILLS: usize = 50;
 /// Orders that are placed in one go; more follow until the last kill.
-const ORDERS_IN_ONE_GO: usize = 40;
+const ORDERS_IN_ONE_GO: u32 = 20;
+/// Orders that may be placed between one kill and the next.
+const ORDERS_A_KILL: usize = 120;
 const CONNECTIONS: usize = 4;
 /// A service lives this long at most before one of them is killed, in milliseconds.
 const LIFE_MS_MAX: u64 = 150;
@@ -28,10 +30,12 @@ async fn i01_i03_i04_i05_i07_i08_fifty_kills_lose_and_repeat_nothing() {
     let mut orders_feed = Witness::new(&running.order.base_url(), "orders");
     let mut customers_feed = Witness::new(&running.customer.base_url(), "customers");
 
-    let done = Cell::new(false);
+    // Each kill lets more orders come, so that they flow until the last one and the sample is not used up before.
+    let allowed = Semaphore::new(0);
     let killing = async {
         let mut random = SmallRng::seed_from_u64(seed);
         for _ in 0..KILLS {
+            allowed.add_permits(ORDERS_A_KILL);
             // Not a wait for something: the moment of the kill is the random input of this test.
             tokio::time::sleep(Duration::from_millis(random.random_range(0..LIFE_MS_MAX))).await;
             let victim: &mut Service = if random.random() {
@@ -44,17 +48,16 @@ async fn i01_i03_i04_i05_i07_i08_fifty_kills_lose_and_repeat_nothing() {
             orders_feed.look().await;
             customers_feed.look().await;
         }
-        done.set(true);
+        allowed.close();
     };
     let placing = async {
         let mut placed = Vec::new();
-        while !done.get() {
-            placed.extend(
-                running
-                    .orders
-                    .place_next(ORDERS_IN_ONE_GO, CONNECTIONS)
-                    .await,
-            );
+        while let Ok(permits) = allowed.acquire_many(ORDERS_IN_ONE_GO).await {
+            permits.forget();
+            let orders = running
+                .orders
+                .place_next(ORDERS_IN_ONE_GO as usize, CONNECTIONS);
+            placed.extend(orders.await);
         }
         placed
     };

@@ -294,15 +294,39 @@ async fn i06_work_that_takes_too_long_is_interrupted_and_undone() {
 }
 
 #[tokio::test]
+async fn i01_a_statement_that_failed_is_never_committed_around() {
+    let store = sqlite().await;
+    let committed = store
+        .write(async |tx: &mut Tx<'_>| {
+            note(tx, "once").await?;
+            let again = note(tx, "once").await;
+            assert!(matches!(again, Err(StoreError::Constraint(_))), "{again:?}");
+            Ok::<_, StoreError>(())
+        })
+        .await;
+    assert!(
+        matches!(committed, Err(StoreError::FailedStatement)),
+        "{committed:?}"
+    );
+    assert!(notes(&store).await.is_empty());
+}
+
+#[tokio::test]
 async fn parameters_are_bound_by_their_number() {
     let store = sqlite().await;
     let swapped = store
-        .query::<(i64, i64)>("SELECT $2, $1", &[1_i64.into(), 2_i64.into()])
+        .query::<(i64, i64)>(
+            "SELECT CAST($2 AS BIGINT), CAST($1 AS BIGINT)",
+            &[1_i64.into(), 2_i64.into()],
+        )
         .await
         .unwrap();
     assert_eq!(swapped, [(2, 1)]);
     let missing = store
-        .query::<(i64, i64)>("SELECT $2, $1", &[1_i64.into()])
+        .query::<(i64, i64)>(
+            "SELECT CAST($2 AS BIGINT), CAST($1 AS BIGINT)",
+            &[1_i64.into()],
+        )
         .await;
     assert!(matches!(
         missing,
