@@ -28,6 +28,17 @@ impl Profile {
     }
 }
 
+/// Beginnings of the variables that cargo sets for what it runs. A build that sees them rebuilds the packages that
+/// depend on their values, and the next build from a shell, which does not see them, rebuilds them again.
+const SET_BY_CARGO: [&str; 6] = [
+    "CARGO_BIN_",
+    "CARGO_CRATE_NAME",
+    "CARGO_MANIFEST_",
+    "CARGO_PKG_",
+    "CARGO_PRIMARY_PACKAGE",
+    "OUT_DIR",
+];
+
 /// The services' binaries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binaries {
@@ -62,9 +73,20 @@ pub fn build(profile: Profile) -> Result<Binaries, Failure> {
         .args(["build", "--message-format=json-render-diagnostics"])
         .arg("--manifest-path")
         .arg(manifest)
-        .args(["-p", "order-svc", "-p", "customer-svc", "--bins"])
+        // The whole workspace is selected, as by a `cargo run --bin demo` at its root: with the same features of what
+        // they share, nothing is compiled a second time.
+        .args(["--workspace", "--bin", "order-svc", "--bin", "customer-svc"])
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
+    for (name, _) in std::env::vars_os() {
+        let name_bytes = name.as_encoded_bytes();
+        if SET_BY_CARGO
+            .iter()
+            .any(|start| name_bytes.starts_with(start.as_bytes()))
+        {
+            command.env_remove(name);
+        }
+    }
     if profile == Profile::Release {
         command.arg("--release");
     }
