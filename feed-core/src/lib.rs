@@ -1,4 +1,36 @@
-//! Events between services without a broker.
+//! Events between services without a broker: the outbox is an HTTP feed, followed with a cursor.
+//!
+//! - [`Store`] holds a service's own tables, its outbox and its cursors. [`Store::write`] runs work in a transaction
+//!   ([`Tx`]), in which state changes and [`Tx::append`] publishes, together.
+//! - [`server::router`] serves the outbox as a feed, in Atom and CloudEvents JSON.
+//! - [`Consumer`] follows another service's feed: [`Handlers`] apply its events in one transaction with the cursor.
+//! - [`Aggregate`] is for state that is what its events say; [`testing`] has harnesses.
+//!
+//! Below these stand the pure parts: [`Event`], [`Cursor`], [`Check`], [`PageCapacity`], [`Document`], and the two
+//! representations, [`atom`] and [`json`]. The repository's README shows a whole service, `docs/protocol.md` is what a
+//! feed promises.
+//!
+//! ```
+//! use feed_core::{Expected, FeedConfig, Migrations, NewEvent, Store, Subject, Tx, Window};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = std::env::temp_dir().join(format!("feed-core-doc-{}", std::process::id()));
+//! # std::fs::create_dir_all(&folder)?;
+//! # let path = folder.join("shop.db");
+//! # let path = path.to_string_lossy();
+//! let store = Store::open(&path, Migrations::NONE).await?;
+//! store.create_feed(FeedConfig::new("orders", "shop")?).await?;
+//! let subject = Subject::new("order-7f3a")?;
+//! let placed = NewEvent::json("OrderPlaced", &serde_json::json!({ "order_id": "7f3a" }))?;
+//! store
+//!     .write(async move |tx: &mut Tx<'_>| tx.append("orders", &subject, Expected::New, &[placed.clone()]).await)
+//!     .await?;
+//! let (state, events) = store.log("orders")?.read(Window::Newest { limit: 10 }).await?;
+//! assert_eq!((state.head.position.get(), events[0].version.get()), (1, 1));
+//! # store.close().await;
+//! # std::fs::remove_dir_all(&folder)?;
+//! # Ok(()) }
+//! ```
 
 // Without a store, some of what events and feeds can do has nobody who asks for it.
 #![cfg_attr(not(feature = "sqlite"), allow(dead_code))]
@@ -55,3 +87,8 @@ pub use store::{
     Appended, Expected, FromRow, FromValue, Log, LogStats, Migrations, Row, Store, Tx, Value,
     Window,
 };
+
+/// The examples of the repository's README compile.
+#[cfg(all(doctest, feature = "server", feature = "client"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;
