@@ -41,7 +41,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Answer requests and publish the orders feed; also follow the orders feed, unless told not to
+    /// Answer requests and publish the customers feed; also follow the orders feed, unless told not to
     #[command(after_help = EXAMPLES)]
     Serve(Serve),
     /// Only follow the orders feed: for a database that `serve --no-poll` serves
