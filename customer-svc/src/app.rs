@@ -1,11 +1,11 @@
 //! The wiring: store, feed, routes and poller; how they start, and how they stop together.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::Router;
-use feed_core::limits::TOKEN_FILE_BYTES_MAX;
+use feed_core::client::{BearerTokenError, bearer_token_from_file};
 use feed_core::server::{self, BindError, TokenFileError, Tokens};
 use feed_core::{Consumer, ConsumerError, InvalidValue, Store, StoreError};
 use tokio::net::TcpListener;
@@ -59,13 +59,8 @@ pub enum StartError {
     #[error(transparent)]
     Tokens(#[from] TokenFileError),
     /// The file with the token for the orders feed cannot be used.
-    #[error("token file {path}: {reason}")]
-    Token {
-        /// The file.
-        path: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    Token(#[from] BearerTokenError),
     /// The address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -216,7 +211,7 @@ impl Http {
 
 fn follow(store: &Store, settings: &PollerSettings) -> Result<Consumer, StartError> {
     let token = match &settings.orders_token_file {
-        Some(path) => Some(read_token(path)?),
+        Some(path) => Some(bearer_token_from_file(path)?),
         None => None,
     };
     let consumer = Consumer::new(store, reactions::SUBSCRIPTION, &settings.orders_feed)?;
@@ -224,24 +219,4 @@ fn follow(store: &Store, settings: &PollerSettings) -> Result<Consumer, StartErr
         .handlers(reactions::handlers())
         .bearer_token(token)
         .poll_interval(settings.poll_interval))
-}
-
-/// A file that holds one token and nothing else.
-fn read_token(path: &Path) -> Result<String, StartError> {
-    let wrong = |reason: String| StartError::Token {
-        path: path.display().to_string(),
-        reason,
-    };
-    let size = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
-    if size.len() > TOKEN_FILE_BYTES_MAX {
-        return Err(wrong("it is too large for a token".to_owned()));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-    let token = text.trim();
-    if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(wrong(
-            "one token of visible ASCII characters is expected, and nothing else".to_owned(),
-        ));
-    }
-    Ok(token.to_owned())
 }

@@ -2,7 +2,6 @@
 
 mod customers;
 mod geos;
-mod page;
 mod reservations;
 
 #[cfg(test)]

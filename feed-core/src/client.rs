@@ -4,8 +4,10 @@
 mod error;
 mod fetch;
 mod link;
+mod token;
 mod verify;
 
 pub use error::{ClientError, Refusal};
 pub use fetch::{ClientOptions, FeedClient, Fetched, Page};
+pub use token::{BearerTokenError, bearer_token_from_file};
 pub use verify::{Seen, VerifyError, verify};

@@ -59,6 +59,10 @@ pub const REQUEST_BODY_BYTES_MAX: usize = 64 << 10;
 pub const REQUEST_MS_MAX: u64 = 30_000;
 /// How long open requests may take to finish after a stop was asked for, in milliseconds.
 pub const DRAIN_MS_MAX: u64 = 10_000;
+/// Items in a page of a service's list, unless the request says otherwise.
+pub const LIST_ITEMS_DEFAULT: u32 = 50;
+/// Most items in a page of a service's list.
+pub const LIST_ITEMS_MAX: u32 = 500;
 /// Largest file of bearer tokens, in bytes.
 pub const TOKEN_FILE_BYTES_MAX: u64 = 64 << 10;
 

@@ -12,7 +12,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use values::{CustomerId, InvalidField, OrderId, RequestedMbps};
+pub(crate) use values::{CustomerId, OrderId, RequestedMbps};
 
 use std::fmt;
 

@@ -1,7 +1,6 @@
 //! The routes for orders. Those of the feed and of the probes come from feed-core.
 
 mod orders;
-mod page;
 mod place;
 
 #[cfg(test)]

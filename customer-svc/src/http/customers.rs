@@ -1,15 +1,13 @@
 //! `GET /customers`, `GET /customers/{id}` and `PUT /customers/{id}`.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use feed_core::server::{JsonBody, Problem};
+use feed_core::server::{JsonBody, Limit, Problem, QueryParams};
 use feed_core::{Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
 
-use super::page::{Limit, invalid_query};
 use super::{put_response, refused, unknown};
 use crate::domain::{CurrentMbps, Customer, CustomerId, GeoSlug, Name};
 use crate::storage::{self, ChangeError, CustomerRow};
@@ -42,10 +40,9 @@ pub(super) struct StateCustomer {
 
 pub(super) async fn list(
     State(store): State<Store>,
-    query: Result<Query<ListQuery>, QueryRejection>,
+    QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<CustomerList>, Problem> {
-    let Query(ListQuery { geo, after, limit }) =
-        query.map_err(|rejection| invalid_query(&rejection))?;
+    let ListQuery { geo, after, limit } = query;
     let wanted = geo.clone();
     let mut customers: Vec<CustomerRow> = store
         .read(async move |tx: &mut Tx<'_>| {

@@ -1,15 +1,13 @@
 //! `GET /geos`, `GET /geos/{geo}` and `PUT /geos/{geo}`.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use feed_core::server::{JsonBody, Problem};
+use feed_core::server::{JsonBody, Limit, Problem, QueryParams};
 use feed_core::{Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
 
-use super::page::{Limit, invalid_query};
 use super::{put_response, refused, unknown};
 use crate::domain::{CapacityMbps, Geo, GeoSlug, MaxMbps, Name};
 use crate::storage::{self, ChangeError, GeoRow};
@@ -41,9 +39,9 @@ pub(super) struct StateGeo {
 
 pub(super) async fn list(
     State(store): State<Store>,
-    query: Result<Query<ListQuery>, QueryRejection>,
+    QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<GeoList>, Problem> {
-    let Query(ListQuery { after, limit }) = query.map_err(|rejection| invalid_query(&rejection))?;
+    let ListQuery { after, limit } = query;
     let mut geos: Vec<GeoRow> = store
         .read(async move |tx: &mut Tx<'_>| storage::geos(tx, after.as_ref(), limit.to_read()).await)
         .await?;

@@ -3,13 +3,11 @@
 use std::fmt::Write;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
-use feed_core::server::Problem;
+use axum::extract::{Path, State};
+use feed_core::server::{Limit, Problem, QueryParams};
 use feed_core::{DecideError, Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
 
-use super::page::{Limit, invalid_query};
 use super::{no_such_order, order_id, refused};
 use crate::domain::{CustomerId, OrderCommand, OrderError, OrderId, Status};
 use crate::storage::{self, OrderFilter, OrderWithCustomer};
@@ -47,9 +45,8 @@ pub(super) async fn one(
 
 pub(super) async fn list(
     State(store): State<Store>,
-    query: Result<Query<ListQuery>, QueryRejection>,
+    QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<OrderList>, Problem> {
-    let Query(query) = query.map_err(|rejection| invalid_query(&rejection))?;
     let limit = query.limit;
     let filter = OrderFilter {
         status: query.status,
