@@ -167,13 +167,8 @@ fn after_parameter(query: Option<&str>) -> Result<Option<After>, Problem> {
 }
 
 async fn head(log: &Log, headers: &HeaderMap, format: Format) -> Result<Response, Problem> {
-    // The whole open page, padded from the last sealed one: as many as a page holds.
-    let capacity = log.state().await?.identity.capacity;
-    let (state, events) = log
-        .read(Window::Newest {
-            limit: capacity.get(),
-        })
-        .await?;
+    // The whole open page, padded from the last sealed one.
+    let (state, events) = log.read(Window::NewestPage).await?;
     Ok(respond::document(
         headers,
         &build::head(&state, events, format),

@@ -116,9 +116,8 @@ pub(super) fn read(
             let positions = feed.identity.capacity.positions(page);
             feed.events_between(conn, *positions.start(), *positions.end())?
         }
-        Window::Newest { limit } => {
-            feed.events_between(conn, head.saturating_sub(u64::from(limit)) + 1, head)?
-        }
+        Window::Newest { limit } => feed.newest(conn, head, limit)?,
+        Window::NewestPage => feed.newest(conn, head, feed.identity.capacity.get())?,
     };
     Ok((state, events))
 }
@@ -267,6 +266,11 @@ impl Feed {
             head,
             updated,
         })
+    }
+
+    /// The last `limit` events up to `head`, oldest first.
+    fn newest(&self, conn: &Connection, head: u64, limit: u32) -> Result<Vec<Event>, StoreError> {
+        self.events_between(conn, head.saturating_sub(u64::from(limit)) + 1, head)
     }
 
     /// The events at the positions `first` to `last`, both included.

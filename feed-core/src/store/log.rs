@@ -29,6 +29,8 @@ pub enum Window {
     },
     /// The events of one page, oldest first.
     Page(PageNumber),
+    /// The newest events, as many as a page holds, oldest first.
+    NewestPage,
     /// The newest `limit` events, oldest first.
     Newest {
         /// Most events.

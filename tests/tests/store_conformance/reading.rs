@@ -25,7 +25,7 @@ async fn windows_hold_what_they_say() {
     let store = filled(8).await;
     let log = store.log("first").unwrap();
     let at = |position| Position::new(position).unwrap();
-    let cases: [(Window, &[u64]); 9] = [
+    let cases: [(Window, &[u64]); 10] = [
         (Window::Nothing, &[]),
         (
             Window::After {
@@ -55,7 +55,8 @@ async fn windows_hold_what_they_say() {
             Window::Page(feed_core::PageNumber::new(2).unwrap()),
             &[4, 5, 6],
         ),
-        (Window::Newest { limit: 3 }, &[6, 7, 8]),
+        (Window::Newest { limit: 2 }, &[7, 8]),
+        (Window::NewestPage, &[6, 7, 8]),
     ];
     for (window, positions) in cases {
         let (state, events) = log.read(window).await.unwrap();
