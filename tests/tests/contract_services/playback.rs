@@ -4,7 +4,7 @@ use feed_core::{Event, Format};
 use wiremock::matchers::{any, header_regex};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::running::{customer_svc, order_svc, wait_for};
+use crate::running::{customer_svc, get, order_svc, wait_for};
 use crate::scenario::{NEVER, place_orders, state_facts};
 use crate::shapes::{events, recorded};
 
@@ -99,7 +99,7 @@ async fn customer_svc_answers_the_recorded_orders_feed() {
             )
             .await;
         }
-        let books = reqwest::get(format!("{}/geos/springfield", customer.url))
+        let books = get(format!("{}/geos/springfield", customer.url))
             .await
             .unwrap();
         let books: serde_json::Value = books.json().await.unwrap();

@@ -89,9 +89,18 @@ pub(crate) async fn customer_svc(folder: &TempDir, orders_feed: Option<&str>) ->
     Running::new(service.port(), stop.clone(), service.run(stop))
 }
 
+/// A client, with the TLS provider that every client asks for.
+pub(crate) fn http() -> reqwest::Client {
+    feedway_tests::http::client(1).unwrap()
+}
+
+pub(crate) async fn get(url: impl reqwest::IntoUrl) -> reqwest::Result<reqwest::Response> {
+    http().get(url).send().await
+}
+
 pub(crate) async fn send(method: &str, url: &str, body: &Value) -> Value {
     let method = method.parse().unwrap();
-    let request = reqwest::Client::new().request(method, url).json(body);
+    let request = http().request(method, url).json(body);
     request
         .send()
         .await
@@ -108,7 +117,7 @@ pub(crate) async fn wait_for(url: &str, field: &str, wanted: &str) -> Value {
     let mut last = Value::Null;
     let waited = tokio::time::timeout(WAIT, async {
         loop {
-            last = reqwest::get(url).await.unwrap().json().await.unwrap();
+            last = get(url).await.unwrap().json().await.unwrap();
             if last[field] == wanted {
                 return;
             }

@@ -6,7 +6,7 @@ use feed_core::Format;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::running::{NOWHERE, Running, customer_svc, order_svc, send, wait_for};
+use crate::running::{NOWHERE, Running, customer_svc, http, order_svc, send, wait_for};
 
 /// Long enough that no order expires by itself.
 pub(crate) const NEVER: Duration = Duration::from_secs(3_600);
@@ -137,7 +137,7 @@ pub(crate) async fn run() -> Published {
 
 async fn documents(feed: &str) -> [(Format, String); 2] {
     let get = async |format: Format| {
-        let request = reqwest::Client::new()
+        let request = http()
             .get(format!("{feed}?after=start"))
             .header("Accept", format.media_type());
         (
