@@ -215,3 +215,22 @@ pub struct FeedState {
     /// When the newest event was recorded; when the feed was created, if there is none.
     pub updated: DateTime<Utc>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_page_is_too_large_for_a_reader() {
+        let sized = |capacity, bytes| {
+            let config = FeedConfig::new("orders", "order-svc")?.page_capacity(1)?;
+            config.event_bytes_max(bytes)?.page_capacity(capacity)
+        };
+        for (capacity, bytes) in [(1, 8 << 20), (128, 65_536), (8_388, 1_000)] {
+            assert!(sized(capacity, bytes).is_ok(), "{capacity} x {bytes}");
+        }
+        for (capacity, bytes) in [(1, (8 << 20) + 1), (129, 65_536), (8_389, 1_000), (1, 0)] {
+            assert!(sized(capacity, bytes).is_err(), "{capacity} x {bytes}");
+        }
+    }
+}

@@ -176,6 +176,16 @@ mod tests {
     }
 
     #[test]
+    fn capacities_are_limited() {
+        for capacity in [1, 100, 10_000] {
+            assert!(PageCapacity::new(capacity).is_ok());
+        }
+        for capacity in [0, 10_001, u32::MAX] {
+            assert!(PageCapacity::new(capacity).is_err());
+        }
+    }
+
+    #[test]
     fn page_one_begins_at_the_start() {
         assert!(PageCapacity::DEFAULT.is_page_end(Position::START));
         assert_eq!(PageCapacity::DEFAULT.page_after(Position::START).get(), 1);

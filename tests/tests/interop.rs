@@ -366,6 +366,40 @@ fn assert_same_data(found: Option<&cloudevents::Data>, data: Option<&Data>) {
 }
 
 #[tokio::test]
+async fn data_comes_out_as_it_went_in() {
+    let (_store, served, _) = scene().await;
+    let mut given = vec![None];
+    given.extend(TEXTS.map(|text| Some(text.as_bytes().to_vec())));
+    given.extend([0, 1].map(|_| Some(b"{\"lamp\":[]}".to_vec())));
+    given.extend(binaries().into_iter().map(|(_, bytes)| Some(bytes)));
+    given.push(Some(b"1".to_vec()));
+    for format in FORMATS {
+        let documents = documents(&served, format).await;
+        let found: Vec<Option<Vec<u8>>> = documents[1..]
+            .iter()
+            .flat_map(Reply::events)
+            .map(|event| event.data.map(|data| data.bytes().to_vec()))
+            .collect();
+        assert_eq!(found, given);
+    }
+}
+
+#[tokio::test]
+async fn white_space_around_a_json_text_is_not_part_of_it() {
+    let (_store, served, _) = scene_of(|| {
+        let data = Data::new("application/json", b" \r\n\t[ 1 ]\n ".to_vec()).expect("data");
+        vec![NewEvent::new("Lit", Some(data)).expect("an event")]
+    })
+    .await;
+    let tail = served.url("/feeds/lamps?after=start");
+    for format in FORMATS {
+        let reply = served.document(&tail, format).await;
+        let data = reply.events().remove(0).data.unwrap();
+        assert_eq!(data.bytes(), b"[ 1 ]");
+    }
+}
+
+#[tokio::test]
 async fn what_was_written_is_read_back_by_ourselves_too() {
     let (_store, served, events) = scene().await;
     for format in FORMATS {

@@ -347,3 +347,13 @@ fn links_are_those_of_the_feed() {
         malformed(&feed(elements), reason);
     }
 }
+
+#[test]
+fn xml_base_is_not_regarded() {
+    let link = "<link rel=\"next\" href=\"b\" xml:base=\"http://other/\"/>";
+    let document = feed(link).replacen("<feed", "<feed xml:base=\"http://another/x/\"", 1);
+    let document = read_feed(document.as_bytes()).unwrap();
+    assert_eq!(document.next.as_deref(), Some("b"));
+    let written = String::from_utf8(write_feed(&arbitrary::golden())).unwrap();
+    assert!(!written.contains("xml:base"));
+}

@@ -235,6 +235,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn attribute_texts_are_limited() {
+        assert!(is_attribute_text(&"a".repeat(1024)));
+        assert!(is_attribute_text("ü 💡 <&>"));
+        for bad in ["", "\n", "\u{7f}", "\u{85}", "\u{fffe}", "\u{fdd0}"] {
+            assert!(!is_attribute_text(bad), "{bad:?}");
+        }
+        assert!(!is_attribute_text(&"a".repeat(1025)));
+        assert!(!is_attribute_text(&"ü".repeat(513)));
+    }
+
     proptest! {
         #[test]
         fn what_is_taken_is_printed_the_same(text in "\\PC{0,300}") {

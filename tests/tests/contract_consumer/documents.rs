@@ -274,6 +274,46 @@ async fn i13_a_tail_without_a_next_link_is_gone_on_from_behind_its_last_event() 
 }
 
 #[tokio::test]
+async fn i08_a_short_page_is_not_taken_for_the_end() {
+    // The loop waits for the next poll only behind the last event that the feed says there is.
+    for format in FORMATS {
+        let (feed, reader, server) = (
+            ScriptedFeed::new(1, 3),
+            Reader::new().await,
+            ScriptedServer::start().await,
+        );
+        let one = |position: u64, caught_up| {
+            let said = Said {
+                next: Some(format!("lamps?after={}", feed.cursor(position))),
+                head: None,
+                caught_up,
+            };
+            respond(format, feed.events(position..=position), said)
+        };
+        // That it says nothing of it, as a sealed page, does not mean that nothing comes behind.
+        server.on(START, [one(1, Some(false))]);
+        server.on(&feed.after(1), [one(2, None)]);
+        server.on(&feed.after(2), [one(3, Some(true))]);
+        let hour = std::time::Duration::from_secs(3_600);
+        let consumer = reader.consumer(&server.feed_url()).poll_interval(hour);
+        let stop = tokio_util::sync::CancellationToken::new();
+        let running = consumer.spawn(stop.clone());
+        let mut commits = reader.store.commits();
+        let applied = async {
+            while reader.applied_positions().await.len() < 3 {
+                commits.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), applied)
+            .await
+            .expect("it goes on without waiting for the next poll");
+        stop.cancel();
+        running.await.unwrap().unwrap();
+        reader.assert_applied(&feed, 3).await;
+    }
+}
+
+#[tokio::test]
 async fn i13_sealed_pages_are_followed_without_headers() {
     let (feed, reader, server) = (
         ScriptedFeed::new(1, 7),

@@ -55,7 +55,14 @@ async fn what_the_reader_has_is_answered_without_a_body() {
                 assert_eq!(reply.status, 304, "{path} {value}");
                 assert_eq!(reply.body, b"");
                 // RFC 9110, section 15.4.5: what a 200 would have said of these.
-                for name in ["etag", "cache-control", "vary"] {
+                for name in [
+                    "etag",
+                    "cache-control",
+                    "vary",
+                    "link",
+                    "feed-head",
+                    "feed-caught-up",
+                ] {
                     let both = (reply.headers.get(name), full.headers.get(name));
                     assert_eq!(both.0, both.1, "{path} {name}");
                 }
@@ -262,10 +269,40 @@ async fn head_requests_get_the_headers_alone() {
                 "link",
                 "content-type",
                 "feed-head",
+                "feed-caught-up",
             ] {
                 let both = (head.headers.get(name), get.headers.get(name));
                 assert_eq!(both.0, both.1, "{path} {name}");
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn head_requests_are_redirected_and_refused_as_get_is() {
+    let scene = Scene::new(3, 7).await;
+    let epoch = scene.events().await[0].epoch;
+    let paths = [
+        ("/feeds".to_owned(), 200),
+        ("/feeds/lamps?after=start".to_owned(), 307),
+        (format!("/feeds/lamps/archive/{epoch}/3.r1.json"), 307),
+        (format!("/feeds/lamps/archive/{epoch}/9.r1.json"), 404),
+        ("/feeds/switches".to_owned(), 404),
+        ("/feeds/lamps?after=x".to_owned(), 400),
+        ("/feeds/lamps?after=8".to_owned(), 409),
+        ("/feeds/lamps?limit=1".to_owned(), 400),
+        ("/feeds/lamps/events/1".to_owned(), 404),
+        ("/feeds/lamps/nothing".to_owned(), 404),
+    ];
+    for (path, status) in paths {
+        let url = scene.served.url(&path);
+        let get = scene.served.get(&url, &[]).await;
+        let head = scene.served.request("HEAD", &url, &[]).await;
+        assert_eq!((get.status, head.status), (status, status), "{path}");
+        assert_eq!(head.body, b"", "{path}");
+        for name in ["cache-control", "vary", "content-type", "location"] {
+            let both = (head.headers.get(name), get.headers.get(name));
+            assert_eq!(both.0, both.1, "{path} {name}");
         }
     }
 }

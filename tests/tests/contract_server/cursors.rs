@@ -188,6 +188,57 @@ async fn i11_a_cursor_of_another_history_is_told_which_way_it_differs() {
 }
 
 #[tokio::test]
+async fn i11_what_was_asked_and_what_was_found_is_told() {
+    let scene = Scene::new(3, 7).await;
+    let events = scene.events().await;
+    let third = events[2].cursor();
+    let ask = async |cursor: Cursor, slug: &str| {
+        let url = scene.served.url(&format!("/feeds/lamps?after={cursor}"));
+        assert_problem(&scene.served.get(&url, &[]).await, 409, slug)
+    };
+    let diverged = Cursor {
+        check: events[3].check,
+        ..third
+    };
+    let problem = ask(diverged, "cursor-diverged").await;
+    assert_eq!(problem["asked"], diverged.to_string().as_str());
+    assert_eq!(problem["found"], third.to_string().as_str());
+    let beyond = Cursor {
+        position: Position::new(99).unwrap(),
+        ..third
+    };
+    let problem = ask(beyond, "cursor-beyond-head").await;
+    assert_eq!(problem["asked_position"], 99);
+    let strange = Cursor {
+        epoch: Epoch::from_bytes([7; 8]),
+        ..third
+    };
+    let problem = ask(strange, "epoch-unknown").await;
+    let ours = third.epoch.to_string();
+    assert_eq!(problem["epochs"], serde_json::json!([ours]));
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("0707070707070707"), "{detail}");
+}
+
+#[tokio::test]
+async fn redirects_are_relative_whichever_way_they_lead() {
+    let scene = Scene::new(3, 7).await;
+    let epoch = scene.events().await[0].epoch;
+    for path in [
+        "/feeds/lamps?after=start".to_owned(),
+        format!("/feeds/lamps/archive/{epoch}/3.r1.atom"),
+        format!("/feeds/lamps/archive/{epoch}/3.r1.json"),
+    ] {
+        let reply = scene.served.get(&scene.served.url(&path), &[]).await;
+        assert_eq!(reply.status, 307, "{path}");
+        let location = reply.header("location");
+        assert!(!location.starts_with('/') && !location.contains("://"));
+        let led = scene.served.get(&reply.location(), &[]).await;
+        assert_eq!(led.status, 200, "{path}: {location}");
+    }
+}
+
+#[tokio::test]
 async fn i11_every_cursor_beyond_an_empty_feed_is_refused() {
     let scene = Scene::new(3, 0).await;
     let state = scene.store.log("lamps").unwrap().state().await.unwrap();

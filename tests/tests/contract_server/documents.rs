@@ -301,6 +301,80 @@ async fn a_single_event_is_found_by_its_id() {
     }
 }
 
+#[tokio::test]
+async fn prev_archive_of_a_tail_is_the_sealed_page_before_it() {
+    let scene = Scene::new(3, 8).await;
+    let events = scene.events().await;
+    // Where it begins, not where it ends: the page that it is on is not before it.
+    let expected: [(usize, Option<u64>); 6] = [
+        (1, None),
+        (2, None),
+        (4, Some(1)),
+        (5, Some(1)),
+        (6, Some(2)),
+        (8, Some(2)),
+    ];
+    for (after, page) in expected {
+        for format in FORMATS {
+            let cursor = events[after - 1].cursor();
+            let url = scene.served.url(&format!("/feeds/lamps?after={cursor}"));
+            let reply = scene.served.document(&url, format).await;
+            assert_eq!(reply.url, url, "no redirect");
+            let page = page.map(|page| {
+                let extension = format.extension();
+                let path = format!(
+                    "/feeds/lamps/archive/{}/{page}.r1.{extension}",
+                    cursor.epoch
+                );
+                scene.served.url(&path)
+            });
+            assert_eq!(reply.link("prev-archive"), page, "after {after}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_a_sealed_page_says_that_it_is_an_archive() {
+    let scene = Scene::new(3, 8).await;
+    for (path, is_archive) in [
+        ("/feeds/lamps", false),
+        ("/feeds/lamps?after=0", false),
+        ("/feeds/lamps?after=7", false),
+        ("/feeds/lamps?after=now", false),
+        ("/feeds/lamps?after=start", true),
+    ] {
+        let url = scene.served.url(path);
+        let reply = scene.served.document(&url, Format::Atom).await;
+        let text = String::from_utf8(reply.body).unwrap();
+        assert_eq!(text.contains("fh:archive/"), is_archive, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_atom_feed_is_updated_by_its_newest_event() {
+    let scene = Scene::new(3, 0).await;
+    let updated = async |path: &str| {
+        let url = scene.served.url(path);
+        let reply = scene.served.document(&url, Format::Atom).await;
+        let feed = atom_syndication::Feed::read_from(&reply.body[..]).unwrap();
+        feed.updated().to_utc()
+    };
+    let state = scene.store.log(LAMPS).unwrap().state().await.unwrap();
+    for path in ["/feeds/lamps", "/feeds/lamps?after=start"] {
+        assert_eq!(updated(path).await, state.identity.created);
+    }
+    super::lamps::append(&scene.store, 4).await;
+    // So that no two of them are recorded at the same time.
+    let conn = rusqlite::Connection::open(scene.store.path()).unwrap();
+    let spread = "UPDATE outbox SET recorded_us = 1770000000000000 + position";
+    assert_eq!(conn.execute(spread, []).unwrap(), 4);
+    let recorded: Vec<_> = scene.events().await.iter().map(|e| e.recorded).collect();
+    for path in ["/feeds/lamps", "/feeds/lamps?after=1"] {
+        assert_eq!(updated(path).await, recorded[3]);
+    }
+    assert_eq!(updated("/feeds/lamps?after=start").await, recorded[2]);
+}
+
 fn alternate(base: &url::Url, links: &[atom_syndication::Link]) -> url::Url {
     let link = links.iter().find(|link| link.rel() == "alternate");
     base.join(link.expect("a link to itself").href()).unwrap()
@@ -323,6 +397,13 @@ async fn the_list_names_every_feed_that_is_served() {
     assert_eq!(feeds[0]["events"], 8);
     assert_eq!(feeds[0]["sealed_pages"], 2);
     assert_eq!(feeds[0]["page_capacity"], 3);
+    let state = scene.store.log(LAMPS).unwrap().state().await.unwrap();
+    assert_eq!(feeds[0]["title"], state.identity.title.as_str());
+    let bytes_max = state.identity.event_bytes_max;
+    assert_eq!(feeds[0]["event_bytes_max"], bytes_max);
+    let updated = feeds[0]["updated"].as_str().unwrap();
+    let updated = chrono::DateTime::parse_from_rfc3339(updated).unwrap();
+    assert_eq!(updated.to_utc(), state.updated);
     let head = scene.events().await[7].cursor().to_string();
     assert_eq!(feeds[0]["head"], head.as_str());
     for feed in feeds {

@@ -11,6 +11,7 @@ mod caching;
 mod cursors;
 mod documents;
 mod epochs;
+mod events;
 mod lamps;
 mod problems;
 #[path = "../served/mod.rs"]

@@ -1,8 +1,14 @@
 //! Errors: each a problem document with a type of its own, and kept by no cache.
 
-use serde_json::Value;
+use std::net::SocketAddr;
 
-use super::lamps::Scene;
+use axum::Router;
+use feed_core::server::{Tokens, bind, guard, router, serve};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::lamps::{LAMPS, Scene};
 use super::served::{FORMATS, Reply};
 
 /// The reply is this problem, in the form that all problems have.
@@ -203,4 +209,92 @@ async fn a_path_below_the_feeds_that_is_no_resource_is_a_problem_too() {
         let reply = scene.served.get(&scene.served.url(path), &[]).await;
         assert_some_problem(&reply, 404);
     }
+}
+
+#[tokio::test]
+async fn wrong_paths_and_methods_have_types_of_their_own() {
+    let scene = Scene::new(3, 5).await;
+    for (method, path, status, slug) in [
+        ("GET", "/feeds/lamps/nothing", 404, "path-unknown"),
+        ("GET", "/feeds/lamps/archive", 404, "path-unknown"),
+        ("GET", "/feeds/lamps/", 404, "path-unknown"),
+        ("GET", "/feeds/%FF", 400, "path-malformed"),
+        ("GET", "/feeds/lamps/events/%FF", 400, "path-malformed"),
+        ("POST", "/feeds", 405, "method-unknown"),
+        ("PUT", "/feeds/lamps", 405, "method-unknown"),
+        ("DELETE", "/feeds/lamps/events/1", 405, "method-unknown"),
+    ] {
+        let url = scene.served.url(path);
+        let reply = scene.served.request(method, &url, &[]).await;
+        assert_problem(&reply, status, slug);
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_is_stopping_asks_to_come_again() {
+    let scene = Scene::new(3, 5).await;
+    scene.store.close().await;
+    for path in ["/feeds", "/feeds/lamps", "/feeds/lamps?after=start"] {
+        let reply = scene.served.get(&scene.served.url(path), &[]).await;
+        assert_problem(&reply, 503, "unavailable");
+        let seconds: u64 = reply.header("retry-after").parse().unwrap();
+        assert!((1..=60).contains(&seconds), "{seconds}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_inside_is_told_without_its_reason() {
+    let scene = Scene::new(3, 5).await;
+    let conn = rusqlite::Connection::open(scene.store.path()).unwrap();
+    let spoil = "UPDATE outbox SET type = 'not a type' WHERE position = 4";
+    assert_eq!(conn.execute(spoil, []).unwrap(), 1);
+    let reply = scene
+        .served
+        .get(&scene.served.url("/feeds/lamps"), &[])
+        .await;
+    assert_problem(&reply, 500, "internal");
+    assert!(!String::from_utf8_lossy(&reply.body).contains("not a type"));
+}
+
+/// The routes of the scene behind tokens, one that may read and one that may write, until `stop` is cancelled.
+async fn guarded(scene: &Scene, stop: &CancellationToken) -> Url {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tokens");
+    std::fs::write(&file, "read token-that-reads\nwrite token-that-writes\n").unwrap();
+    let tokens = Tokens::from_file(&file).unwrap();
+    let app: Router = guard(router(&scene.store, [LAMPS]).unwrap(), Some(tokens));
+    let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve(listener, app, stop.clone()));
+    Url::parse(&format!("http://{address}/feeds/lamps")).unwrap()
+}
+
+#[tokio::test]
+async fn without_the_right_token_nothing_is_told() {
+    let scene = Scene::new(3, 5).await;
+    let stop = CancellationToken::new();
+    let _stop = stop.clone().drop_guard();
+    let url = guarded(&scene, &stop).await;
+    let ask = async |method: &str, token: &str| {
+        let token = format!("Bearer {token}");
+        let asked = [("authorization", token.as_str())];
+        scene.served.request(method, &url, &asked).await
+    };
+    for reply in [
+        scene.served.get(&url, &[]).await,
+        ask("GET", "another-token-of-ours").await,
+        ask("POST", "").await,
+    ] {
+        assert_problem(&reply, 401, "token-missing");
+        // RFC 9110, section 11.6.1.
+        assert_eq!(reply.header("www-authenticate"), "Bearer");
+    }
+    for token in ["token-that-reads", "token-that-writes"] {
+        assert_eq!(ask("GET", token).await.status, 200);
+        assert_eq!(ask("HEAD", token).await.status, 200);
+    }
+    let reply = ask("POST", "token-that-reads").await;
+    assert_problem(&reply, 403, "token-reads-only");
+    let reply = ask("POST", "token-that-writes").await;
+    assert_problem(&reply, 405, "method-unknown");
 }
