@@ -14,7 +14,12 @@ pub(super) enum Subject {
 
 /// The best representation by `Accept`; Atom where the request does not care.
 pub(super) fn negotiate(headers: &HeaderMap, subject: Subject) -> Result<Format, Problem> {
-    let mut values = headers.get_all(header::ACCEPT).iter().peekable();
+    // An empty list says as little as none.
+    let mut values = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter(|value| !value.is_empty())
+        .peekable();
     if values.peek().is_none() {
         return Ok(Format::Atom);
     }
@@ -117,6 +122,7 @@ mod tests {
             Format::Atom
         );
         for (accept, format) in [
+            ("", Format::Atom),
             ("*/*", Format::Atom),
             ("application/*", Format::Atom),
             ("application/cloudevents-batch+json", Format::Json),

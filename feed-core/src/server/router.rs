@@ -50,6 +50,7 @@ pub fn router<'a>(
         .route("/feeds/{feed}/events/{id}", get(event))
         .route("/feeds/{feed}/{*rest}", get(no_resource))
         .route("/feeds/{feed}/", get(no_resource))
+        .route("/feeds/", get(no_resource))
         .method_not_allowed_fallback(no_method)
         .with_state(Arc::new(Feeds(logs))))
 }
@@ -106,7 +107,11 @@ async fn no_method() -> Problem {
     )
 }
 
-async fn list(State(feeds): State<Arc<Feeds>>) -> Result<Response, Problem> {
+async fn list(
+    State(feeds): State<Arc<Feeds>>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    no_parameters(query.as_deref())?;
     let mut entries = Vec::new();
     for log in &feeds.0 {
         let stats = log.stats().await?;
@@ -144,18 +149,12 @@ async fn head_or_tail(
     }
 }
 
-/// The only parameter that there is. An unknown one is refused: a filter that is passed over would be a lie.
+/// The only parameter that there is, once. An unknown one is refused: a filter that is passed over would be a lie.
 fn after_parameter(query: Option<&str>) -> Result<Option<After>, Problem> {
     let mut after = None;
     for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         if name != "after" || after.is_some() {
-            let name: String = name.chars().take(80).collect();
-            return Err(Problem::new(
-                StatusCode::BAD_REQUEST,
-                "parameter-unknown",
-                "There is no such parameter",
-                format!("{name:?} is unknown or given twice; `after` is taken, once"),
-            ));
+            return Err(unknown_parameter(&name, "`after` is taken, once"));
         }
         after = Some(
             value
@@ -164,6 +163,24 @@ fn after_parameter(query: Option<&str>) -> Result<Option<After>, Problem> {
         );
     }
     Ok(after)
+}
+
+fn no_parameters(query: Option<&str>) -> Result<(), Problem> {
+    match url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).next() {
+        None => Ok(()),
+        Some((name, _)) => Err(unknown_parameter(&name, "none is taken here")),
+    }
+}
+
+fn unknown_parameter(name: &str, taken: &str) -> Problem {
+    let name: String = name.chars().take(80).collect();
+    let detail = format!("{name:?} is unknown or given twice; {taken}");
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "parameter-unknown",
+        "There is no such parameter",
+        detail,
+    )
 }
 
 async fn head(log: &Log, headers: &HeaderMap, format: Format) -> Result<Response, Problem> {
@@ -222,8 +239,10 @@ fn archive_link(state: &FeedState, page: PageNumber, format: Format) -> String {
 async fn archive(
     State(feeds): State<Arc<Feeds>>,
     Segments((feed, epoch, file)): Segments<(String, String, String)>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    no_parameters(query.as_deref())?;
     let log = feeds.find(&feed)?;
     let (Ok(epoch), Ok(file)) = (epoch.parse::<Epoch>(), file.parse::<ArchiveFile>()) else {
         return Err(no_page(
@@ -293,8 +312,10 @@ fn no_page(detail: &str) -> Problem {
 async fn event(
     State(feeds): State<Arc<Feeds>>,
     Segments((feed, id)): Segments<(String, String)>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    no_parameters(query.as_deref())?;
     let log = feeds.find(&feed)?;
     let format = negotiate(&headers, Subject::Event)?;
     let parsed: EventId = id

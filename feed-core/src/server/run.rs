@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 
+use super::problem::Problem;
 use crate::limits::{DRAIN_MS_MAX, REQUEST_BODY_BYTES_MAX, REQUEST_MS_MAX};
 
 /// An address that cannot be listened on.
@@ -56,10 +59,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let app = router
         .layer(DefaultBodyLimit::max(REQUEST_BODY_BYTES_MAX))
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::SERVICE_UNAVAILABLE,
-            Duration::from_millis(REQUEST_MS_MAX),
-        ))
+        .layer(from_fn(in_time))
         .layer(TraceLayer::new_for_http());
     let served = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
     let drained = async {
@@ -72,5 +72,53 @@ pub async fn serve(
             tracing::warn!(ms_max = DRAIN_MS_MAX, "connections were cut off that did not finish in time");
             Ok(())
         }
+    }
+}
+
+/// Answers for a request that takes longer than [`REQUEST_MS_MAX`]. What it had begun to write may still be committed.
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(Duration::from_millis(REQUEST_MS_MAX), next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let detail = format!(
+                "no answer within {REQUEST_MS_MAX} ms; what was asked for may be done all the same"
+            );
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "timeout",
+                "The request took too long",
+                detail,
+            )
+            .retry_after(1)
+            .into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    #[tokio::test(start_paused = true)]
+    async fn i12_a_request_that_takes_too_long_is_answered_by_a_problem() {
+        let app = Router::new()
+            .route("/", get(std::future::pending::<()>))
+            .layer(from_fn(in_time));
+        let request = Request::get("/").body(axum::body::Body::empty()).unwrap();
+        let response = app.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let header = |name: &str| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        assert_eq!(header("content-type"), Some("application/problem+json"));
+        assert_eq!(
+            (header("cache-control"), header("retry-after")),
+            (Some("no-store"), Some("1"))
+        );
     }
 }

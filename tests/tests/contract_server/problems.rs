@@ -83,6 +83,16 @@ async fn a_parameter_that_is_not_known_is_refused() {
         let reply = scene.served.get(&url, &[]).await;
         assert_problem(&reply, 400, "parameter-unknown");
     }
+    let event = &scene.events().await[0];
+    for path in [
+        "/feeds".to_owned(),
+        format!("/feeds/lamps/archive/{}/1.r1.json", event.epoch),
+        format!("/feeds/lamps/events/{}", event.id),
+    ] {
+        let url = scene.served.url(&format!("{path}?after=start"));
+        let reply = scene.served.get(&url, &[]).await;
+        assert_problem(&reply, 400, "parameter-unknown");
+    }
 }
 
 #[tokio::test]
@@ -202,6 +212,7 @@ async fn a_path_that_is_no_text_is_a_problem_too() {
 async fn a_path_below_the_feeds_that_is_no_resource_is_a_problem_too() {
     let scene = Scene::new(3, 5).await;
     for path in [
+        "/feeds/",
         "/feeds/lamps/nothing",
         "/feeds/lamps/archive",
         "/feeds/lamps/",
