@@ -60,7 +60,8 @@ pub async fn serve(
     let app = router
         .layer(DefaultBodyLimit::max(REQUEST_BODY_BYTES_MAX))
         .layer(from_fn(in_time))
-        .layer(TraceLayer::new_for_http());
+        // A failure was logged where it happened, with its reason.
+        .layer(TraceLayer::new_for_http().on_failure(()));
     let served = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
     let drained = async {
         stop.cancelled().await;
