@@ -26,7 +26,7 @@ Examples:
 Try it:
   curl -X PUT -d '{\"name\":\"Berlin\",\"max_mbps\":1000,\"capacity_mbps\":50000}' \\
        -H 'Content-Type: application/json' http://127.0.0.1:8082/geos/berlin
-  curl http://127.0.0.1:8081/feeds/orders";
+  curl http://127.0.0.1:8082/feeds/customers";
 
 /// Keeps customers and geos, reserves speed for orders, and publishes all of it as a feed.
 ///

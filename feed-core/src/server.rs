@@ -20,6 +20,6 @@ pub use auth::{TokenFileError, Tokens, guard};
 pub use body::JsonBody;
 pub use health::health;
 pub use problem::Problem;
-pub use query::{Limit, QueryParams};
+pub use query::{Limit, PathParams, QueryParams};
 pub use router::router;
 pub use run::{BindError, bind, serve};

@@ -1,10 +1,10 @@
 //! `GET /customers`, `GET /customers/{id}` and `PUT /customers/{id}`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use feed_core::server::{JsonBody, Limit, Problem, QueryParams};
+use feed_core::server::{JsonBody, Limit, PathParams, Problem, QueryParams};
 use feed_core::{Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
 
@@ -61,7 +61,7 @@ pub(super) async fn list(
 
 pub(super) async fn one(
     State(store): State<Store>,
-    Path(id): Path<String>,
+    PathParams(id): PathParams<String>,
 ) -> Result<Json<CustomerRow>, Problem> {
     let Ok(customer_id) = CustomerId::try_from(id.clone()) else {
         return Err(unknown("customer", &id));
@@ -75,7 +75,7 @@ pub(super) async fn one(
 
 pub(super) async fn put(
     State(store): State<Store>,
-    Path(id): Path<String>,
+    PathParams(id): PathParams<String>,
     JsonBody(body): JsonBody<StateCustomer>,
 ) -> Result<Response, Problem> {
     let customer_id = CustomerId::try_from(id).map_err(|error| {

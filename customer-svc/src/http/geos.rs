@@ -1,10 +1,10 @@
 //! `GET /geos`, `GET /geos/{geo}` and `PUT /geos/{geo}`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use feed_core::server::{JsonBody, Limit, Problem, QueryParams};
+use feed_core::server::{JsonBody, Limit, PathParams, Problem, QueryParams};
 use feed_core::{Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +55,7 @@ pub(super) async fn list(
 
 pub(super) async fn one(
     State(store): State<Store>,
-    Path(geo): Path<String>,
+    PathParams(geo): PathParams<String>,
 ) -> Result<Json<GeoRow>, Problem> {
     let Ok(slug) = GeoSlug::try_from(geo.clone()) else {
         return Err(unknown("geo", &geo));
@@ -69,7 +69,7 @@ pub(super) async fn one(
 
 pub(super) async fn put(
     State(store): State<Store>,
-    Path(geo): Path<String>,
+    PathParams(geo): PathParams<String>,
     JsonBody(body): JsonBody<StateGeo>,
 ) -> Result<Response, Problem> {
     let geo = GeoSlug::try_from(geo).map_err(|error| {

@@ -1,8 +1,8 @@
 //! `GET /reservations/{order_id}`.
 
 use axum::Json;
-use axum::extract::{Path, State};
-use feed_core::server::Problem;
+use axum::extract::State;
+use feed_core::server::{PathParams, Problem};
 use feed_core::{Store, Tx};
 
 use super::unknown;
@@ -11,7 +11,7 @@ use crate::storage::{self, ReservationRow};
 
 pub(super) async fn one(
     State(store): State<Store>,
-    Path(id): Path<String>,
+    PathParams(id): PathParams<String>,
 ) -> Result<Json<ReservationRow>, Problem> {
     let Ok(order_id) = OrderId::try_from(id.clone()) else {
         return Err(unknown("reservation of the order", &id));

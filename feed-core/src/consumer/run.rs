@@ -14,7 +14,7 @@ impl Consumer {
     /// # Errors
     /// [`ConsumerError::Halted`] when it halts.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), ConsumerError> {
-        tracing::info!(subscription = %self.name, "following");
+        tracing::info!(subscription = %self.name, feed = self.feed_url, "following");
         let mut failures = 0;
         loop {
             let stepped = tokio::select! {

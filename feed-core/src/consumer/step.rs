@@ -64,7 +64,7 @@ pub struct Consumer {
     pub(super) name: SubscriptionName,
     pub(super) store: Store,
     pub(super) poll_interval: Duration,
-    feed_url: String,
+    pub(super) feed_url: String,
     options: ClientOptions,
     handlers: Arc<Handlers>,
     start_at: StartAt,

@@ -1,9 +1,10 @@
 //! Request bodies: bounded, typed, and refused with the name of the field that is wrong.
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
-use http::StatusCode;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
@@ -20,11 +21,57 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match Json::<T>::from_request(request, state).await {
-            Ok(Json(value)) => Ok(JsonBody(value)),
-            Err(rejection) => Err(refusal(&rejection)),
+        check_headers(request.headers())?;
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|error| refusal(&error.into()))?;
+        // Serde takes a list for a struct, field by field: their order would become part of the interface.
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            return Err(invalid(
+                "an object with named fields is asked for, not a list".to_owned(),
+            ));
         }
+        Json::from_bytes(&bytes)
+            .map(|Json(value)| JsonBody(value))
+            .map_err(|rejection| refusal(&rejection))
     }
+}
+
+/// The body says that it is JSON, and it is not compressed.
+fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+            .unwrap_or_default()
+    };
+    let media_type = text(header::CONTENT_TYPE)
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let is_json = media_type == "application/json"
+        || (media_type.starts_with("application/") && media_type.ends_with("+json"));
+    let encoding = text(header::CONTENT_ENCODING);
+    if is_json && (encoding.is_empty() || encoding.eq_ignore_ascii_case("identity")) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "body-not-json",
+        "The body has to be JSON",
+        "send it with Content-Type: application/json, and not compressed",
+    ))
+}
+
+fn invalid(reason: String) -> Problem {
+    Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "body-invalid",
+        "The body is not what is asked for",
+        reason,
+    )
 }
 
 fn refusal(rejection: &JsonRejection) -> Problem {
@@ -32,18 +79,7 @@ fn refusal(rejection: &JsonRejection) -> Problem {
     let source = std::error::Error::source(rejection).map(ToString::to_string);
     let reason = source.unwrap_or_else(|| rejection.body_text());
     match rejection {
-        JsonRejection::JsonDataError(_) => Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "body-invalid",
-            "The body is not what is asked for",
-            reason,
-        ),
-        JsonRejection::MissingJsonContentType(_) => Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "body-not-json",
-            "The body has to be JSON",
-            "send it with Content-Type: application/json",
-        ),
+        JsonRejection::JsonDataError(_) => invalid(reason),
         JsonRejection::BytesRejection(bytes) if bytes.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             Problem::new(
                 StatusCode::PAYLOAD_TOO_LARGE,

@@ -97,7 +97,7 @@ impl From<StoreError> for Problem {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",
                 "The service cannot answer now",
-                "its database is busy or out of reach; try again",
+                "its database is busy, full or out of reach; try again",
             )
             .retry_after(1)
         } else {

@@ -1,6 +1,6 @@
-//! Query strings: typed, and refused with the name of the parameter; lists that come in pages.
+//! Paths and query strings: typed, and refused by a problem; lists that come in pages.
 
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRequestParts, Path, Query};
 use http::StatusCode;
 use http::request::Parts;
 use serde::Deserialize;
@@ -9,6 +9,27 @@ use serde::de::DeserializeOwned;
 use super::problem::Problem;
 use crate::error::InvalidValue;
 use crate::limits::{LIST_ITEMS_DEFAULT, LIST_ITEMS_MAX};
+
+/// What the path's `{…}` hold, as a `T`; refused with 400 when the path is no UTF-8.
+#[derive(Debug, Clone)]
+pub struct PathParams<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathParams<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<T>::from_request_parts(parts, state).await;
+        path.map(|Path(parameters)| PathParams(parameters))
+            .map_err(|rejection| {
+                Problem::new(
+                    StatusCode::BAD_REQUEST,
+                    "path-malformed",
+                    "The path cannot be read",
+                    rejection.body_text(),
+                )
+            })
+    }
+}
 
 /// The request's query string as a `T`; refused with 400, the detail names the parameter.
 #[derive(Debug, Clone)]

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::negotiate::{Subject, negotiate};
 use super::problem::Problem;
+use super::query::PathParams;
 use super::{build, resolve, respond};
 use crate::document::{ArchiveFile, Format, Links};
 use crate::error::InvalidValue;
@@ -62,26 +61,6 @@ impl Feeds {
             .find(|log| log.feed().as_str() == feed)
             .ok_or_else(|| {
                 crate::error::StoreError::UnknownFeed(feed.chars().take(80).collect()).into()
-            })
-    }
-}
-
-/// What the path names; a path that is no UTF-8 names nothing.
-struct Segments<T>(T);
-
-impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Segments<T> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = Path::<T>::from_request_parts(parts, state).await;
-        path.map(|Path(segments)| Segments(segments))
-            .map_err(|rejection| {
-                Problem::new(
-                    StatusCode::BAD_REQUEST,
-                    "path-malformed",
-                    "The path cannot be read",
-                    rejection.body_text(),
-                )
             })
     }
 }
@@ -137,7 +116,7 @@ async fn list(
 
 async fn head_or_tail(
     State(feeds): State<Arc<Feeds>>,
-    Segments(feed): Segments<String>,
+    PathParams(feed): PathParams<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -238,7 +217,7 @@ fn archive_link(state: &FeedState, page: PageNumber, format: Format) -> String {
 
 async fn archive(
     State(feeds): State<Arc<Feeds>>,
-    Segments((feed, epoch, file)): Segments<(String, String, String)>,
+    PathParams((feed, epoch, file)): PathParams<(String, String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -311,7 +290,7 @@ fn no_page(detail: &str) -> Problem {
 
 async fn event(
     State(feeds): State<Arc<Feeds>>,
-    Segments((feed, id)): Segments<(String, String)>,
+    PathParams((feed, id)): PathParams<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

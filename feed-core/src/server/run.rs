@@ -22,11 +22,11 @@ use crate::limits::{DRAIN_MS_MAX, REQUEST_BODY_BYTES_MAX, REQUEST_MS_MAX};
 pub enum BindError {
     /// Something else listens there.
     #[error(
-        "{0} is in use by another program: stop it, or choose another address with --listen HOST:PORT"
+        "{0} is in use by another program: stop it, or choose another address with --listen IP:PORT"
     )]
     InUse(SocketAddr),
     /// Anything else that the system says.
-    #[error("cannot listen on {address}: {source}; choose another address with --listen HOST:PORT")]
+    #[error("cannot listen on {address}: {source}; choose another address with --listen IP:PORT")]
     Failed {
         /// The address.
         address: SocketAddr,

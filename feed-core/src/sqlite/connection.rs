@@ -33,6 +33,12 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let conn = Connection::open(path).map_err(opened)?;
     conn.busy_timeout(Duration::from_millis(WRITE_BUSY_MS_MAX))
         .map_err(opened)?;
+    if conn.is_readonly(rusqlite::MAIN_DB).map_err(opened)? {
+        return Err(StoreError::Open {
+            path: path.display().to_string(),
+            reason: "the file may not be written: check its owner and permissions".to_owned(),
+        });
+    }
     let mode: String = conn
         .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
         .map_err(opened)?;

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use axum::Json;
-use axum::extract::{Path, State};
-use feed_core::server::{Limit, Problem, QueryParams};
+use axum::extract::State;
+use feed_core::server::{Limit, PathParams, Problem, QueryParams};
 use feed_core::{DecideError, Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ pub(super) struct OrderList {
 
 pub(super) async fn one(
     State(store): State<Store>,
-    Path(id): Path<String>,
+    PathParams(id): PathParams<String>,
 ) -> Result<Json<OrderWithCustomer>, Problem> {
     let order_id = order_id(id)?;
     let wanted = order_id.clone();
@@ -81,7 +81,7 @@ fn next_url(filter: &OrderFilter, after: &str, limit: Limit) -> String {
 /// Takes the order back. A body is not asked for, and not read.
 pub(super) async fn cancel(
     State(store): State<Store>,
-    Path(id): Path<String>,
+    PathParams(id): PathParams<String>,
 ) -> Result<Json<OrderWithCustomer>, Problem> {
     let order_id = order_id(id)?;
     let wanted = order_id.clone();

@@ -168,6 +168,7 @@ async fn what_is_wrong_with_a_request_is_named() {
             "customer_id",
         ),
         (422, r#"{"requested_mbps":1}"#, "customer_id"),
+        (422, r#" ["c-1001", 500]"#, "an object"),
         (
             422,
             r#"{"customer_id":"c","requested_mbps":0}"#,
