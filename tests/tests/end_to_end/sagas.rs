@@ -1,11 +1,17 @@
 //! The saga where its sides do not meet in time, and the ways in which the services are started.
 
-use std::process::Command;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
 use feedway_tests::service::Service;
 use serde_json::{Value, json};
 
 use crate::running::{Running, Setup};
+
+/// How long is waited for what has to happen.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// Time between two questions.
+const ASK_EVERY: Duration = Duration::from_millis(10);
 
 async fn order_of(running: &Running, order_id: &str) -> Value {
     let url = format!("{}/orders/{order_id}", running.order.base_url());
@@ -19,16 +25,25 @@ async fn order_of(running: &Running, order_id: &str) -> Value {
         .unwrap()
 }
 
-/// Asks again until the order is as wanted.
-async fn wait_for_status(running: &Running, order_id: &str, wanted: &str) {
-    let waited = tokio::time::timeout(std::time::Duration::from_secs(30), async {
-        while order_of(running, order_id).await["status"] != wanted {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+/// Asks again until the answer is as wanted; fails with what was answered last.
+async fn wait_until<T: std::fmt::Debug>(ask: impl AsyncFn() -> T, wanted: impl Fn(&T) -> bool) {
+    let asked_since = Instant::now();
+    loop {
+        let answer = ask().await;
+        if wanted(&answer) {
+            return;
         }
-    });
-    if waited.await.is_err() {
-        panic!("not {wanted}: {}", order_of(running, order_id).await);
+        assert!(asked_since.elapsed() < WAIT_MAX, "still {answer:?}");
+        tokio::time::sleep(ASK_EVERY).await;
     }
+}
+
+async fn wait_for_status(running: &Running, order_id: &str, wanted: &str) {
+    wait_until(
+        async || order_of(running, order_id).await,
+        |order| order["status"] == wanted,
+    )
+    .await;
 }
 
 /// A customer of the sample whose order is sure to be reserved, by its own speed and its geo's books.
@@ -99,18 +114,15 @@ async fn an_order_that_expires_before_its_answer_stays_so_and_the_speed_is_relea
 
     running.customer.restart().await.unwrap();
     let reservation = format!("{}/reservations/{order_id}", running.customer.base_url());
-    let released = tokio::time::timeout(std::time::Duration::from_secs(30), async {
-        loop {
-            let answer = reqwest::get(&reservation).await.unwrap();
-            if answer.status().is_success()
-                && answer.json::<Value>().await.unwrap()["status"] == "RELEASED"
-            {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    let released = async || {
+        let answer = reqwest::get(&reservation).await.unwrap();
+        if answer.status().is_success() {
+            answer.json::<Value>().await.unwrap()
+        } else {
+            Value::Null
         }
-    });
-    released.await.expect("what was reserved late is released");
+    };
+    wait_until(released, |reservation| reservation["status"] == "RELEASED").await;
     assert_eq!(reserved_anywhere(&running).await, 0);
     assert_eq!(order_of(&running, order_id).await["status"], "EXPIRED");
 }
@@ -145,16 +157,19 @@ async fn requests_and_polling_may_be_processes_of_their_own() {
     assert_eq!(placed["status"], "UPDATE");
 
     let mut command = Command::new(poll.get_program());
-    let mut poller = command.arg("poll").args(poll.get_args()).spawn().unwrap();
-    let order_id = placed["id"].as_str().unwrap();
-    let settled = tokio::time::timeout(
-        std::time::Duration::from_secs(60),
-        wait_for_status(&running, order_id, "COMPLETED"),
-    );
-    let settled = settled.await;
-    poller.kill().unwrap();
-    poller.wait().unwrap();
-    settled.unwrap();
+    let _poller = KilledAtTheEnd(command.arg("poll").args(poll.get_args()).spawn().unwrap());
+    wait_for_status(&running, placed["id"].as_str().unwrap(), "COMPLETED").await;
+}
+
+/// A process that does not outlive its test, also when that fails.
+struct KilledAtTheEnd(Child);
+
+impl Drop for KilledAtTheEnd {
+    fn drop(&mut self) {
+        // Failing means that it has ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[tokio::test]
@@ -187,21 +202,16 @@ async fn with_tokens_the_services_read_each_other_and_nobody_else_does() {
     assert_eq!(placed.status(), 202);
     let placed: Value = placed.json().await.unwrap();
     let order = format!("{orders}/{}", placed["id"].as_str().unwrap());
-    let settled = tokio::time::timeout(std::time::Duration::from_secs(30), async {
-        loop {
-            let order = http
-                .get(&order)
-                .bearer_auth("read-token-0123456")
-                .send()
-                .await
-                .unwrap();
-            if order.json::<Value>().await.unwrap()["status"] != "UPDATE" {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    });
-    settled.await.expect("the pollers have their tokens");
+    let settled = async || {
+        let order = http
+            .get(&order)
+            .bearer_auth("read-token-0123456")
+            .send()
+            .await
+            .unwrap();
+        order.json::<Value>().await.unwrap()
+    };
+    wait_until(settled, |order| order["status"] != "UPDATE").await;
     let probe = format!("{}/readyz", running.order.base_url());
     assert_eq!(http.get(probe).send().await.unwrap().status(), 200);
 }
