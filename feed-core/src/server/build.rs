@@ -95,11 +95,15 @@ pub(super) fn archive(
 
 /// What follows `last`: the next sealed page where one begins there, else the tail.
 fn after_link(state: &FeedState, last: Cursor, format: Format) -> String {
-    let name = &state.identity.name;
     match sealed_after(state, last.position) {
-        Some(page) => Links::archive_from_feed(name, epoch_of(state, page), page, format),
-        None => Links::tail_from_feed(name, last),
+        Some(page) => archive_link(state, page, format),
+        None => Links::tail_from_feed(&state.identity.name, last),
     }
+}
+
+/// A sealed page, from a document at the feed's own URL.
+pub(super) fn archive_link(state: &FeedState, page: PageNumber, format: Format) -> String {
+    Links::archive_from_feed(&state.identity.name, epoch_of(state, page), page, format)
 }
 
 /// The sealed page that begins directly behind `position`.
@@ -113,12 +117,7 @@ pub(super) fn sealed_after(state: &FeedState, position: Position) -> Option<Page
 /// The newest page that ends at or before `position`.
 fn prev_archive(state: &FeedState, position: Position, format: Format) -> Option<String> {
     let page = state.identity.capacity.newest_sealed(position)?;
-    Some(Links::archive_from_feed(
-        &state.identity.name,
-        epoch_of(state, page),
-        page,
-        format,
-    ))
+    Some(archive_link(state, page, format))
 }
 
 /// The epoch under which `page` is found: that of its last event.

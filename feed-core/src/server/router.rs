@@ -194,7 +194,9 @@ async fn tail(
     if let Some(page) = build::sealed_after(&state, cursor.position)
         && matches!(after, After::Start | After::Cursor(_))
     {
-        return Ok(respond::redirect(&archive_link(&state, page, format)));
+        return Ok(respond::redirect(&build::archive_link(
+            &state, page, format,
+        )));
     }
     events.retain(|event| event.position > at);
     let document = build::tail(&state, cursor, events, format);
@@ -204,15 +206,6 @@ async fn tail(
         &cursor.to_string(),
         format,
     ))
-}
-
-fn archive_link(state: &FeedState, page: PageNumber, format: Format) -> String {
-    Links::archive_from_feed(
-        &state.identity.name,
-        build::epoch_of(state, page),
-        page,
-        format,
-    )
 }
 
 async fn archive(
