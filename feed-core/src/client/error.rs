@@ -137,7 +137,7 @@ pub(super) struct ProblemBody {
 
 impl ProblemBody {
     pub(super) fn refusal(&self) -> Option<Refusal> {
-        let slug = self.problem_type.strip_prefix("urn:feedway:problem:")?;
+        let slug = self.problem_type.rsplit('/').next()?;
         REFUSALS.contains(&slug).then(|| Refusal {
             slug: slug.to_owned(),
             detail: self.short_detail(),
