@@ -1,6 +1,7 @@
 //! The routes of the feeds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
@@ -21,7 +22,7 @@ use super::tips::Tips;
 use super::{archive, single, stream};
 use crate::document::Format;
 use crate::error::InvalidValue;
-use crate::limits::WAITERS_MAX;
+use crate::limits::{HEARTBEAT_MS, WAITERS_MAX};
 use crate::store::{Log, Store};
 
 /// How the feeds are served.
@@ -30,18 +31,24 @@ use crate::store::{Log, Store};
 pub struct RouterOptions {
     /// Requests and event streams that may wait at the same time; [`WAITERS_MAX`] unless set.
     pub waiters_max: usize,
+    /// After how much silence an event stream says where it is; [`HEARTBEAT_MS`] unless set.
+    pub heartbeat: Duration,
 }
 
 impl Default for RouterOptions {
     fn default() -> Self {
         RouterOptions {
             waiters_max: WAITERS_MAX,
+            heartbeat: Duration::from_millis(HEARTBEAT_MS),
         }
     }
 }
 
 /// The feeds of this router.
-struct Feeds(Vec<Served>);
+struct Feeds {
+    served: Vec<Served>,
+    heartbeat: Duration,
+}
 
 /// One feed, and those who wait for it.
 struct Served {
@@ -101,7 +108,10 @@ pub fn router_with<'a>(
         .route("/feeds/", get(no_resource))
         .method_not_allowed_fallback(no_method)
         .layer(axum::middleware::map_response(without_length_of_304))
-        .with_state(Arc::new(Feeds(served))))
+        .with_state(Arc::new(Feeds {
+            served,
+            heartbeat: options.heartbeat,
+        })))
 }
 
 /// With an answer to OPTIONS.
@@ -122,7 +132,7 @@ async fn without_length_of_304(mut response: Response) -> Response {
 
 impl Feeds {
     fn find(&self, feed: &str) -> Result<&Served, Problem> {
-        self.0
+        self.served
             .iter()
             .find(|served| served.log.feed().as_str() == feed)
             .ok_or_else(|| {
@@ -158,7 +168,7 @@ async fn list(
 ) -> Result<Response, Problem> {
     no_parameters(query.as_deref())?;
     let mut entries = Vec::new();
-    for served in &feeds.0 {
+    for served in &feeds.served {
         let stats = served.log.stats().await?;
         let identity = &stats.state.identity;
         entries.push(json!({
@@ -200,7 +210,7 @@ async fn own_url(
         stopping,
     };
     match (form, query.begin) {
-        (FeedForm::Stream, _) => stream::stream(log, tips, &asked).await,
+        (FeedForm::Stream, _) => stream::stream(log, tips, &asked, feeds.heartbeat).await,
         (FeedForm::Document(format), None) => documents::head(log, &asked, format).await,
         (FeedForm::Document(format), Some(begin)) => {
             documents::tail(log, tips, &asked, format, begin).await

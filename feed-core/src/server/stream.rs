@@ -19,7 +19,7 @@ use super::stopping::Stopping;
 use super::tips::{Tips, Waiter};
 use crate::event::Event;
 use crate::json;
-use crate::limits::{HEARTBEAT_MS, STREAM_EVENTS_MAX, STREAM_RETRY_MS};
+use crate::limits::{STREAM_EVENTS_MAX, STREAM_RETRY_MS};
 use crate::position::{After, Cursor};
 use crate::store::Log;
 
@@ -44,11 +44,18 @@ struct Stream {
     at: Cursor,
     /// Whether the feed goes on behind `at`, as far as is known.
     behind: bool,
+    /// After how much silence it says where it is.
+    heartbeat: Duration,
     /// When something was sent last.
     sent: Instant,
 }
 
-pub(super) async fn stream(log: &Log, tips: &Tips, asked: &Asked<'_>) -> Result<Response, Problem> {
+pub(super) async fn stream(
+    log: &Log,
+    tips: &Tips,
+    asked: &Asked<'_>,
+    heartbeat: Duration,
+) -> Result<Response, Problem> {
     asked.query.check_stream()?;
     // Interest is registered before looking.
     let waiter = tips.wait()?;
@@ -67,6 +74,7 @@ pub(super) async fn stream(log: &Log, tips: &Tips, asked: &Asked<'_>) -> Result<
         wanted,
         waiter,
         stopping: asked.stopping.clone(),
+        heartbeat,
         at: found.from,
         behind: true,
         found: Some(found),
@@ -99,7 +107,6 @@ fn begin(asked: &Asked<'_>) -> Result<Begin, Problem> {
 impl Stream {
     /// The next piece; none when the stream ends.
     async fn next(&mut self) -> Option<Vec<u8>> {
-        let heartbeat = Duration::from_millis(HEARTBEAT_MS);
         loop {
             if self.stopping.0.is_cancelled() {
                 return None;
@@ -112,7 +119,7 @@ impl Stream {
                     return Some(events(&found.events));
                 }
             }
-            if self.sent.elapsed() >= heartbeat {
+            if self.sent.elapsed() >= self.heartbeat {
                 self.sent = Instant::now();
                 return Some(format!("id: {}\n\n", self.at).into_bytes());
             }
@@ -125,7 +132,7 @@ impl Stream {
                     self.found = self.wanted.at_tip(&tip, self.at);
                     self.behind = self.found.is_none();
                 }
-                () = tokio::time::sleep_until(self.sent + heartbeat) => {}
+                () = tokio::time::sleep_until(self.sent + self.heartbeat) => {}
                 () = self.stopping.0.cancelled() => {}
             }
         }
