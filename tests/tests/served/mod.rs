@@ -42,6 +42,10 @@ impl Served {
         FeedClient::new(&origin, ClientOptions::default()).unwrap();
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
+            // What is on the wire is looked at.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
             .build()
             .unwrap();
         let stop = CancellationToken::new();
