@@ -71,6 +71,12 @@ impl Served {
         request.send().await.unwrap()
     }
 
+    /// Where it listens, such as `http://127.0.0.1:8081`.
+    #[allow(dead_code, reason = "of use where something stands in between")]
+    pub(crate) fn origin(&self) -> &str {
+        self.origin.as_str().trim_end_matches('/')
+    }
+
     /// A URL below the prefix, such as `/feeds/lamps`.
     pub(crate) fn url(&self, path: &str) -> Url {
         self.origin.join(&format!("{PREFIX}{path}")).unwrap()
