@@ -37,6 +37,10 @@ impl Served {
         FeedClient::new(&origin, ClientOptions::default()).unwrap();
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
+            // What is sent is to be seen as it is.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
             .build()
             .unwrap();
         let stop = CancellationToken::new();
