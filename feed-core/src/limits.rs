@@ -21,6 +21,10 @@ pub const SUBSCRIPTION_NAME_BYTES_MAX: usize = 128;
 pub const POSITION_MAX: u64 = (1 << 40) - 1;
 /// Highest version of a subject: CloudEvents integers have 31 bits.
 pub const VERSION_MAX: u32 = i32::MAX as u32;
+/// Most types, and most subjects, that one filter may name.
+pub const FILTER_VALUES_MAX: usize = 16;
+/// Most events that one request looks at for a filter.
+pub const SCAN_EVENTS_MAX: u32 = 10_000;
 /// Most events that one append may carry.
 pub const EVENTS_PER_APPEND_MAX: usize = 1_000;
 
@@ -59,6 +63,17 @@ pub const RETRY_AFTER_MS_MAX: u64 = 60_000;
 pub const REQUEST_BODY_BYTES_MAX: usize = 64 << 10;
 /// Longest time that a service works on one request, in milliseconds.
 pub const REQUEST_MS_MAX: u64 = 30_000;
+/// Longest time that a request may wait for an event, in milliseconds; below [`REQUEST_MS_MAX`], so that it is the
+/// waiting that ends and not the request.
+pub const WAIT_MS_MAX: u64 = 25_000;
+/// Requests and event streams that wait at the same time, in one process.
+pub const WAITERS_MAX: usize = 10_000;
+/// After how much silence an event stream says where it is, in milliseconds.
+pub const HEARTBEAT_MS: u64 = 15_000;
+/// How long the reader of an event stream should wait before it connects again, in milliseconds.
+pub const STREAM_RETRY_MS: u64 = 2_000;
+/// Most events that one piece of an event stream holds.
+pub const STREAM_EVENTS_MAX: u32 = 100;
 /// How long open requests may take to finish after a stop was asked for, in milliseconds.
 pub const DRAIN_MS_MAX: u64 = 10_000;
 /// Items in a page of a service's list, unless the request says otherwise.

@@ -3,39 +3,34 @@
 use http::{HeaderMap, StatusCode, header};
 
 use super::problem::Problem;
-use crate::document::Format;
 
-/// What is being asked for: its media types differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Subject {
-    Document,
-    Event,
-}
-
-/// The best representation by `Accept`; Atom where the request does not care.
-pub(super) fn negotiate(headers: &HeaderMap, subject: Subject) -> Result<Format, Problem> {
+/// The best of what is offered, by `Accept`; the first where the request does not care.
+pub(super) fn negotiate<T: Copy>(
+    headers: &HeaderMap,
+    offers: &[(T, impl AsRef<str>)],
+) -> Result<T, Problem> {
+    let first = offers.first().map(|(offer, _)| *offer);
     // An empty list says as little as none.
     let mut values = headers
         .get_all(header::ACCEPT)
         .iter()
         .filter(|value| !value.is_empty())
         .peekable();
-    if values.peek().is_none() {
-        return Ok(Format::Atom);
+    if let (None, Some(first)) = (values.peek(), first) {
+        return Ok(first);
     }
     let ranges: Vec<Range> = values
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(Range::parse)
         .collect();
-    let offers = [Format::Atom, Format::Json]
-        .map(|format| (format, quality(&ranges, media_type(format, subject))));
-    // Atom stands first and wins a tie.
+    // The first wins a tie.
     let best = offers
-        .into_iter()
+        .iter()
+        .map(|(offer, media_type)| (*offer, quality(&ranges, media_type.as_ref())))
         .reduce(|best, offer| if offer.1 > best.1 { offer } else { best });
     match best {
-        Some((format, quality)) if quality > 0 => Ok(format),
+        Some((offer, quality)) if quality > 0 => Ok(offer),
         _ => Err(Problem::new(
             StatusCode::NOT_ACCEPTABLE,
             "not-acceptable",
@@ -44,18 +39,11 @@ pub(super) fn negotiate(headers: &HeaderMap, subject: Subject) -> Result<Format,
         )
         .with(
             "available",
-            offers.map(|(format, _)| media_type(format, subject)),
+            offers
+                .iter()
+                .map(|(_, media_type)| media_type.as_ref())
+                .collect::<Vec<_>>(),
         )),
-    }
-}
-
-fn media_type(format: Format, subject: Subject) -> &'static str {
-    match subject {
-        Subject::Document => format.media_type(),
-        Subject::Event => match format {
-            Format::Atom => Format::Atom.media_type(),
-            Format::Json => format.event_media_type(),
-        },
     }
 }
 
@@ -108,19 +96,22 @@ fn quality(ranges: &[Range], media_type: &str) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::Format;
+
+    const OFFERS: [(Format, &str); 2] = [
+        (Format::Atom, "application/atom+xml"),
+        (Format::Json, "application/cloudevents-batch+json"),
+    ];
 
     fn asked(accept: &str) -> Result<Format, StatusCode> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, accept.parse().unwrap());
-        negotiate(&headers, Subject::Document).map_err(|problem| problem.status())
+        negotiate(&headers, &OFFERS).map_err(|problem| problem.status())
     }
 
     #[test]
     fn the_best_quality_wins_and_atom_a_tie() {
-        assert_eq!(
-            negotiate(&HeaderMap::new(), Subject::Document).unwrap(),
-            Format::Atom
-        );
+        assert_eq!(negotiate(&HeaderMap::new(), &OFFERS).unwrap(), Format::Atom);
         for (accept, format) in [
             ("", Format::Atom),
             ("*/*", Format::Atom),

@@ -22,7 +22,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem of the type `urn:feedway:problem:{slug}`; `detail` says what is wrong in this case and what helps.
+    /// A problem of the type `/problems/{slug}`; `detail` says what is wrong in this case and what helps.
     pub fn new(
         status: StatusCode,
         slug: &'static str,
@@ -30,7 +30,7 @@ impl Problem {
         detail: impl Into<String>,
     ) -> Self {
         let mut members = Map::new();
-        members.insert("type".into(), format!("urn:feedway:problem:{slug}").into());
+        members.insert("type".into(), format!("/problems/{slug}").into());
         members.insert("title".into(), title.into());
         members.insert("status".into(), status.as_u16().into());
         members.insert("detail".into(), detail.into().into());

@@ -3,7 +3,6 @@
 use http::StatusCode;
 
 use super::problem::Problem;
-use crate::event::Event;
 use crate::feed::FeedState;
 use crate::position::{After, Cursor, Position};
 
@@ -14,42 +13,38 @@ pub(super) fn position(after: &After) -> Option<Position> {
         After::Now => None,
         After::Cursor(cursor) => Some(cursor.position),
         After::Position(position) => Some(*position),
-        // Found by its id first; see `router`.
+        // Found by its id first; see `look`.
         After::Event(_) => None,
     }
 }
 
-/// The cursor that `after` means. `at` is the event that the feed has at its position.
+/// The cursor that `after` means. `there` is that of the event which the feed has at the position `at`.
 pub(super) fn cursor(
     state: &FeedState,
     after: &After,
-    at: Option<&Event>,
+    at: Position,
+    there: Option<Cursor>,
 ) -> Result<Cursor, Problem> {
-    let found = |position| {
-        if position == Position::START {
-            Ok(state.history.start())
-        } else {
-            at.map(Event::cursor)
-                .ok_or_else(|| beyond_head(state, position))
-        }
+    if let After::Cursor(cursor) = after
+        && !state.history.contains(cursor.epoch)
+    {
+        let epoch = cursor.epoch.to_string();
+        return Err(unknown_epoch(state, &epoch, StatusCode::CONFLICT));
+    }
+    if at < state.earliest.position {
+        return Err(pruned(
+            state,
+            format!("what comes next behind position {at}"),
+        ));
+    }
+    let ours = if at == state.earliest.position {
+        state.earliest
+    } else {
+        there.ok_or_else(|| beyond_head(state, at))?
     };
     match after {
-        After::Start => Ok(state.history.start()),
-        After::Now | After::Event(_) => Ok(at.map_or(state.head, Event::cursor)),
-        After::Position(position) => found(*position),
-        After::Cursor(cursor) if !state.history.contains(cursor.epoch) => Err(unknown_epoch(
-            state,
-            &cursor.epoch.to_string(),
-            StatusCode::CONFLICT,
-        )),
-        After::Cursor(cursor) => {
-            let ours = found(cursor.position)?;
-            if ours == *cursor {
-                Ok(ours)
-            } else {
-                Err(diverged(state, *cursor, ours))
-            }
-        }
+        After::Cursor(cursor) if ours != *cursor => Err(diverged(state, *cursor, ours)),
+        _ => Ok(ours),
     }
 }
 
@@ -111,6 +106,22 @@ fn beyond_head(state: &FeedState, asked: Position) -> Problem {
         ),
     )
     .with("asked_position", asked.get())
+    .with("head", state.head.to_string())
+}
+
+/// What was asked for is not there any more: `what`.
+pub(super) fn pruned(state: &FeedState, what: String) -> Problem {
+    Problem::new(
+        StatusCode::GONE,
+        "cursor-pruned",
+        "That part of the feed was pruned",
+        format!(
+            "{what} was pruned. The feed can be read from {} on: find out what the reader has missed, then set its \
+             cursor to that by hand",
+            state.earliest
+        ),
+    )
+    .with("earliest", state.earliest.to_string())
     .with("head", state.head.to_string())
 }
 

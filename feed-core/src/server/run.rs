@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::trace::TraceLayer;
 
 use super::problem::Problem;
+use super::stopping::Stopping;
 use crate::limits::{DRAIN_MS_MAX, REQUEST_BODY_BYTES_MAX, REQUEST_MS_MAX};
 
 /// An address that cannot be listened on.
@@ -58,6 +59,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> io::Result<()> {
     let app = router
+        .layer(axum::Extension(Stopping(stop.clone())))
         .layer(DefaultBodyLimit::max(REQUEST_BODY_BYTES_MAX))
         .layer(from_fn(in_time))
         // A failure was logged where it happened, with its reason.

@@ -107,14 +107,12 @@ async fn i11_a_problem_of_any_other_type_is_tried_again() {
         problem(404, "page-unknown"),
         // Not of our types, whatever it ends with.
         ResponseTemplate::new(409).set_body_raw(
-            r#"{"type":"https://example.org/urn:feedway:problem:cursor-diverged"}"#,
+            r#"{"type":"https://example.org/cursor-diverged/x"}"#,
             "application/problem+json",
         ),
         // A text that only looks like one.
-        ResponseTemplate::new(409).set_body_raw(
-            r#"{"type":"urn:feedway:problem:cursor-diverged"}"#,
-            "text/plain",
-        ),
+        ResponseTemplate::new(409)
+            .set_body_raw(r#"{"type":"/problems/cursor-diverged"}"#, "text/plain"),
     ];
     let mut consumer = reader.consumer(&server.feed_url());
     for other in others {

@@ -13,7 +13,10 @@ mod documents;
 mod epochs;
 mod events;
 mod lamps;
+mod parameters;
 mod problems;
 #[path = "../served/mod.rs"]
 mod served;
+mod stream;
+mod waiting;
 mod walks;
