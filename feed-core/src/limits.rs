@@ -54,6 +54,8 @@ pub const URL_BYTES_MAX: usize = 2_048;
 pub const REDIRECTS_MAX: usize = 5;
 /// Longest time one request of the client may take, in milliseconds.
 pub const CLIENT_REQUEST_MS_MAX: u64 = 30_000;
+/// Longest time that the client asks a server to wait while there is nothing new, in milliseconds.
+pub const CLIENT_WAIT_MS_MAX: u64 = 25_000;
 /// Longest `Retry-After` that is honoured, in milliseconds.
 pub const RETRY_AFTER_MS_MAX: u64 = 60_000;
 
