@@ -4,6 +4,7 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 
 use super::problem::Problem;
+use super::problem_types;
 use super::respond::{self, Caching};
 use super::{build, resolve};
 use crate::document::{ArchiveFile, Links};
@@ -82,10 +83,5 @@ async fn cursor_at(log: &Log, position: Position) -> Result<Cursor, Problem> {
 }
 
 fn no_page(detail: &str) -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "page-unknown",
-        "There is no such page",
-        detail,
-    )
+    Problem::new(&problem_types::PAGE_UNKNOWN, detail)
 }
