@@ -5,6 +5,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::coding::Coding;
 use super::problem::Problem;
+use super::problem_types;
 use super::respond::{self, Caching};
 use super::sealed::{Key, SealedPage, SealedPages};
 use super::{build, resolve};
@@ -107,10 +108,5 @@ async fn cursor_at(log: &Log, position: Position) -> Result<Cursor, Problem> {
 }
 
 fn no_page(detail: &str) -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "page-unknown",
-        "There is no such page",
-        detail,
-    )
+    Problem::new(&problem_types::PAGE_UNKNOWN, detail)
 }

@@ -1,8 +1,9 @@
 //! Which representation a request gets (RFC 9110, section 12.5.1).
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 
 use super::problem::Problem;
+use super::problem_types;
 
 /// The best of what is offered, by `Accept`; the first where the request does not care.
 pub(super) fn negotiate<T: Copy>(
@@ -32,9 +33,7 @@ pub(super) fn negotiate<T: Copy>(
     match best {
         Some((offer, quality)) if quality > 0 => Ok(offer),
         _ => Err(Problem::new(
-            StatusCode::NOT_ACCEPTABLE,
-            "not-acceptable",
-            "There is no such representation",
+            &problem_types::NOT_ACCEPTABLE,
             "ask for one of the media types in `available`",
         )
         .with(
@@ -113,6 +112,7 @@ pub(super) fn quality(ranges: &[Range], media_type: &str) -> u16 {
 mod tests {
     use super::*;
     use crate::document::Format;
+    use http::StatusCode;
 
     const OFFERS: [(Format, &str); 2] = [
         (Format::Atom, "application/atom+xml"),

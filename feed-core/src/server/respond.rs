@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::conditional;
 use super::feed_query::FeedQuery;
 use super::problem::Problem;
+use super::problem_types;
 use crate::document::{Document, Format, Links, RENDER_VERSION};
 use crate::feed::{FeedIdentity, Visibility};
 use crate::{atom, json};
@@ -174,12 +175,7 @@ pub(super) fn set_caching(headers: &mut HeaderMap, caching: Caching, feed: Optio
 pub(super) fn unknown_parameter(name: &str, taken: &str) -> Problem {
     let name: String = name.chars().take(80).collect();
     let detail = format!("{name:?} is unknown or given twice; {taken}");
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "parameter-unknown",
-        "There is no such parameter",
-        detail,
-    )
+    Problem::new(&problem_types::PARAMETER_UNKNOWN, detail)
 }
 
 /// The document's links as a header (RFC 8288, section 3), since a JSON batch has no place for them.

@@ -15,6 +15,7 @@ use super::documents::{self, Asked};
 use super::feed_query::{FeedForm, FeedQuery};
 use super::negotiate::negotiate;
 use super::problem::Problem;
+use super::problem_types;
 use super::query::PathParams;
 use super::respond::unknown_parameter;
 use super::sealed::SealedPages;
@@ -153,22 +154,12 @@ impl Feeds {
 async fn no_resource() -> Problem {
     let detail =
         "below a feed there are archive/EPOCH/PAGE.r1.atom, the same as .json, and events/ID";
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "path-unknown",
-        "There is no such resource",
-        detail,
-    )
+    Problem::new(&problem_types::PATH_UNKNOWN, detail)
 }
 
 async fn no_method() -> Problem {
     let detail = "a feed is read by GET and HEAD; what is published is appended by its service";
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method-unknown",
-        "The feed takes no such method",
-        detail,
-    )
+    Problem::new(&problem_types::METHOD_UNKNOWN, detail)
 }
 
 async fn list(
