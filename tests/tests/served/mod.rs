@@ -58,11 +58,13 @@ impl Served {
     }
 
     /// Tells the service to stop.
+    #[allow(dead_code, reason = "of use where something waits")]
     pub(crate) fn stop(&self) {
         self.stop.cancel();
     }
 
     /// The response to a GET, whose body is still to come.
+    #[allow(dead_code, reason = "of use where a body has no end")]
     pub(crate) async fn open(&self, url: &Url, headers: &[(&str, &str)]) -> reqwest::Response {
         let mut request = self.http.get(url.clone());
         for (name, value) in headers {
