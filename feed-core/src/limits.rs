@@ -57,6 +57,25 @@ pub const RETRY_AFTER_MS_MAX: u64 = 60_000;
 pub const REQUEST_BODY_BYTES_MAX: usize = 64 << 10;
 /// Longest time that a service works on one request, in milliseconds.
 pub const REQUEST_MS_MAX: u64 = 30_000;
+/// Largest head of a request (the request line and all headers), in bytes.
+pub const REQUEST_HEAD_BYTES_MAX: usize = 32 << 10;
+/// Most headers of a request.
+pub const REQUEST_HEADERS_MAX: usize = 100;
+/// Longest time that the head of a request may take, in milliseconds: from its first byte on, and for the first
+/// request of a connection from the beginning of the connection on.
+pub const REQUEST_HEAD_MS_MAX: u64 = 10_000;
+/// Connections of a service that are open at the same time, at most. The limit on open files may lower it.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// How long a connection stays open between two requests, in milliseconds.
+pub const CONNECTION_IDLE_MS_MAX: u64 = 60_000;
+/// Bytes that a connection reads ahead, or collects before it writes them, at most.
+pub const CONNECTION_BUFFER_BYTES_MAX: usize = 64 << 10;
+/// How long an answer waits for a client that reads nothing of it, in milliseconds.
+pub const WRITE_STALL_MS_MAX: u64 = 30_000;
+/// How long nothing is accepted after accepting a connection failed, in milliseconds.
+pub const ACCEPT_PAUSE_MS: u64 = 500;
+/// Open files that are kept back from connections: for the database, for what is fetched, for the log.
+pub const FILES_RESERVED: u64 = 256;
 /// How long open requests may take to finish after a stop was asked for, in milliseconds.
 pub const DRAIN_MS_MAX: u64 = 10_000;
 /// Items in a page of a service's list, unless the request says otherwise.

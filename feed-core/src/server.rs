@@ -7,14 +7,17 @@ mod auth;
 mod body;
 mod build;
 mod conditional;
+mod connections;
 mod health;
 mod negotiate;
+mod open_files;
 mod problem;
 mod query;
 mod resolve;
 mod respond;
 mod router;
 mod run;
+mod stopping;
 
 pub use auth::{TokenFileError, Tokens, guard};
 pub use body::JsonBody;
