@@ -13,6 +13,8 @@ mod feed_query;
 mod health;
 mod look;
 mod negotiate;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 mod prefer;
 mod problem;
 mod problem_type;

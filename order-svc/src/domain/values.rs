@@ -2,7 +2,11 @@
 
 use std::fmt;
 
+use feed_core::server::openapi::text_schema;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 /// Longest customer id or order id, in bytes.
@@ -39,7 +43,7 @@ fn is_id(text: &str) -> bool {
 
 /// A text that is an id: `[A-Za-z0-9._-]{1,64}`.
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident, $field:literal) => {
+    ($(#[$doc:meta])* $name:ident, $field:literal, $example:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -78,17 +82,27 @@ macro_rules! id {
                 f.write_str(&self.0)
             }
         }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                text_schema("^[A-Za-z0-9._-]+$", 1, ID_BYTES_MAX)
+                    .examples([$example])
+                    .into()
+            }
+        }
+
+        impl ToSchema for $name {}
     };
 }
 
 id! {
     /// Who orders. Any well-formed id is taken: whether there is such a customer is not ours to know.
-    CustomerId, "customer_id"
+    CustomerId, "customer_id", "c-1001"
 }
 
 id! {
     /// Our own name for an order: a UUIDv7, so that an index takes it at its end.
-    OrderId, "order_id"
+    OrderId, "order_id", "01a20841-860d-74cd-9777-5fe41cded233"
 }
 
 impl OrderId {
@@ -129,6 +143,20 @@ impl From<RequestedMbps> for u32 {
         mbps.0
     }
 }
+
+impl PartialSchema for RequestedMbps {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .description(Some("The speed that is asked for, in Mbit/s"))
+            .minimum(Some(1))
+            .maximum(Some(i64::from(REQUESTED_MBPS_MAX)))
+            .examples([500])
+            .into()
+    }
+}
+
+impl ToSchema for RequestedMbps {}
 
 #[cfg(test)]
 mod tests {
