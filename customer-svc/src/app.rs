@@ -196,6 +196,7 @@ impl Http {
         let api = http::api(&described, tokens.is_some())?;
         let router = server::guard(routes.merge(feeds), tokens)
             .merge(api.routes())
+            .merge(server::problem_pages(http::PROBLEM_TYPES))
             .merge(server::health(
                 store,
                 "customer-svc",

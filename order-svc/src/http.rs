@@ -62,7 +62,7 @@ pub(crate) fn api(own: &OpenApi, guarded: bool) -> Result<ApiDocument, serde_jso
 pub(crate) async fn no_such_path() -> Problem {
     Problem::new(
         &common::PATH_UNKNOWN,
-        "there are /orders, /feeds, /livez, /readyz and /version",
+        "there are /orders, /feeds, /problems, /docs, /openapi.json, /livez, /readyz and /version",
     )
 }
 

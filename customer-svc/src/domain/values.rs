@@ -144,12 +144,21 @@ text! {
     &name_pattern(), NAME_CHARS_MAX
 }
 
+/// The number, if it is whole: in JSON, 500.0 is the same number as 500, and some programs write it so.
+fn whole_number(number: &serde_json::Number) -> Option<i64> {
+    let written_so = || {
+        let float = number.as_f64().filter(|float| float.fract() == 0.0)?;
+        (float.abs() <= f64::from(u32::MAX)).then_some(float as i64)
+    };
+    number.as_i64().or_else(written_so)
+}
+
 /// A checked number of Mbit/s.
 macro_rules! mbps {
     ($(#[$doc:meta])* $name:ident, $field:literal, $range:expr, $allowed:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "i64", into = "u32")]
+        #[serde(try_from = "serde_json::Number", into = "u32")]
         pub(crate) struct $name(u32);
 
         impl $name {
@@ -166,6 +175,16 @@ macro_rules! mbps {
                     Ok(mbps) if $range.contains(&mbps) => Ok($name(mbps)),
                     _ => Err(InvalidField::new($field, &number.to_string(), $allowed)),
                 }
+            }
+        }
+
+        impl TryFrom<serde_json::Number> for $name {
+            type Error = InvalidField;
+
+            fn try_from(number: serde_json::Number) -> Result<Self, InvalidField> {
+                let whole = whole_number(&number)
+                    .ok_or_else(|| InvalidField::new($field, &number.to_string(), $allowed))?;
+                $name::try_from(whole)
             }
         }
 
@@ -226,6 +245,17 @@ mod tests {
         assert!(Name::try_from("São Paulo".to_owned()).is_ok());
         for bad in ["", " a", "a\u{7}", &"x".repeat(201)] {
             assert!(Name::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_taken_however_they_are_written() {
+        let read = |text: &str| serde_json::from_str::<CapacityMbps>(text).map(CapacityMbps::get);
+        for (text, mbps) in [("0", 0), ("0.0", 0), ("5e2", 500), ("1e9", 1_000_000_000)] {
+            assert_eq!(read(text).unwrap(), mbps, "{text}");
+        }
+        for text in ["1.5", "1e10", "1e300", "-1.0", "\"500\"", "null"] {
+            assert!(read(text).is_err(), "{text}");
         }
     }
 

@@ -112,9 +112,18 @@ impl OrderId {
     }
 }
 
+/// The number, if it is whole: in JSON, 500.0 is the same number as 500, and some programs write it so.
+fn whole_number(number: &serde_json::Number) -> Option<i64> {
+    let written_so = || {
+        let float = number.as_f64().filter(|float| float.fract() == 0.0)?;
+        (float.abs() <= f64::from(u32::MAX)).then_some(float as i64)
+    };
+    number.as_i64().or_else(written_so)
+}
+
 /// The speed that is asked for, in Mbit/s: 1 to 1,000,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "i64", into = "u32")]
+#[serde(try_from = "serde_json::Number", into = "u32")]
 pub(crate) struct RequestedMbps(u32);
 
 impl RequestedMbps {
@@ -135,6 +144,17 @@ impl TryFrom<i64> for RequestedMbps {
                 "a whole number from 1 to 1000000",
             )),
         }
+    }
+}
+
+impl TryFrom<serde_json::Number> for RequestedMbps {
+    type Error = InvalidField;
+
+    fn try_from(number: serde_json::Number) -> Result<Self, InvalidField> {
+        let allowed = "a whole number from 1 to 1000000";
+        let whole = whole_number(&number)
+            .ok_or_else(|| InvalidField::new("requested_mbps", &number.to_string(), allowed))?;
+        RequestedMbps::try_from(whole)
     }
 }
 
@@ -172,6 +192,22 @@ mod tests {
             assert!(error.to_string().contains("valid customer_id:"), "{error}");
         }
         assert!(is_id(OrderId::now().as_str()));
+    }
+
+    #[test]
+    fn whole_numbers_are_taken_however_they_are_written() {
+        let read = |text: &str| serde_json::from_str::<RequestedMbps>(text).map(RequestedMbps::get);
+        for (text, mbps) in [
+            ("500", 500),
+            ("500.0", 500),
+            ("5e2", 500),
+            ("1e6", 1_000_000),
+        ] {
+            assert_eq!(read(text).unwrap(), mbps, "{text}");
+        }
+        for text in ["1.5", "0.0", "1e7", "1e300", "-1.0", "\"500\"", "null"] {
+            assert!(read(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -55,26 +55,21 @@ fn own_url(feed: &Value) -> Value {
         .chain(form_parameters())
         .chain(own_url_headers())
         .collect();
-    let problems = own_url_problems();
     let get = json!({
         "tags": ["feeds"], "operationId": "feed", "summary": "The newest events; with `after`, those that follow",
         "description": OWN_URL,
         "parameters": parameters,
         "responses": own_url_responses(true),
-        PROBLEMS: problems,
+        PROBLEMS: own_url_problems(),
     });
     let head = json!({
-        "tags": ["feeds"], "operationId": "feed_head", "summary": "The headers alone, such as `Feed-Head`",
-        "parameters": parameters,
+        "tags": ["feeds"], "operationId": "feed_head", "summary": "Where the feed ends: `Feed-Head`",
+        "description": "HEAD answers as GET does, without the body, also with the parameters of GET.",
+        "parameters": [feed, format_parameter(&["atom", "json"]), none_match()],
         "responses": own_url_responses(false),
-        PROBLEMS: problems,
+        PROBLEMS: [usual(&types::PARAMETER_INVALID), usual(&types::FEED_UNKNOWN), usual(&types::NOT_ACCEPTABLE)],
     });
-    let options = json!({
-        "tags": ["feeds"], "operationId": "feed_options", "summary": "The methods that there are",
-        "parameters": [feed],
-        "responses": { "204": { "description": "They stand in `Allow`", "headers": header_refs(&["Allow"]) } },
-    });
-    json!({ "get": get, "head": head, "options": options })
+    json!({ "get": get, "head": head })
 }
 
 /// For people.
@@ -91,7 +86,8 @@ listed below: a tool that tries all values would wait for ever.
 What does not go together is refused with 400: `since` and a cursor; `wait` and `timeout`; a filter or `wait` without \
 a place to begin at; `limit` or `wait` and the event stream.";
 
-/// Where the tail begins.
+/// Where the tail begins. Only `after` has examples in the words of OpenAPI: a page to try it would fill in all that
+/// there are, and these parameters do not go together.
 fn place_parameters() -> [Value; 3] {
     let token = whole(&["start", "now", &cursor(), UUID, "0", POSITION]);
     let or_empty = whole(&["", "start", "now", &cursor(), UUID, "0", POSITION]);
@@ -108,22 +104,20 @@ fn place_parameters() -> [Value; 3] {
         json!({
             "name": "since", "in": "query",
             "schema": { "anyOf": [{ "type": "string", "format": "date-time" }, { "type": "string", "format": "date" }] },
-            "description": "The events from the first one that was recorded at that time or later (RFC 3339); a date is \
-                            its midnight in UTC",
-            "examples": { "time": { "value": "2026-01-31T12:00:00Z" }, "date": { "value": "2026-01-31" } },
+            "description": "The events from the first one that was recorded at that time or later (RFC 3339), such as \
+                            `2026-01-31T12:00:00Z`; a date is its midnight in UTC",
         }),
         json!({
             "name": "lastEventId", "in": "query", "allowEmptyValue": true,
             "schema": { "type": "string", "pattern": or_empty },
             "description": "As `after`, by the HTTP Feeds convention; goes before it. Empty: from the start",
-            "example": "",
         }),
     ]
 }
 
 /// Which events, and how many.
 fn filter_parameters() -> [Value; 3] {
-    let filter = |name: &str, max: usize, what: &str, example: &str| {
+    let filter = |name: &str, max: usize, what: &str| {
         json!({
             "name": name, "in": "query", "style": "form", "explode": true,
             "schema": {
@@ -131,37 +125,32 @@ fn filter_parameters() -> [Value; 3] {
                 "items": { "type": "string", "maxLength": max, "pattern": whole(&[VISIBLE]) },
             },
             "description": format!("Only events {what}; with a place to begin at"),
-            "examples": { "one": { "value": [example] } },
         })
     };
     [
         filter(
             "type",
             EVENT_TYPE_BYTES_MAX,
-            "of one of these types",
-            "OrderCreated",
+            "of one of these types, such as `OrderCreated`",
         ),
         filter(
             "subject",
             SUBJECT_BYTES_MAX,
-            "about one of these subjects",
-            "order-7f3a",
+            "about one of these subjects, such as `order-7f3a`",
         ),
         json!({
             "name": "limit", "in": "query",
             "schema": { "type": "integer", "minimum": 1, "maximum": PAGE_CAPACITY_MAX },
             "description": "The most events that are wanted; never more than a page has",
-            "example": 10,
         }),
     ]
 }
 
 /// In which form, and how long to wait for an event.
 fn form_parameters() -> [Value; 3] {
-    let whole_number = |name: &str, description: &str, example: u32| {
+    let whole_number = |name: &str, description: &str| {
         json!({
             "name": name, "in": "query", "schema": { "type": "integer", "minimum": 0 }, "description": description,
-            "example": example,
         })
     };
     [
@@ -169,12 +158,10 @@ fn form_parameters() -> [Value; 3] {
         whole_number(
             "wait",
             "How long to wait while the tail is empty, in seconds; 25 at most are waited",
-            1,
         ),
         whole_number(
             "timeout",
             "As `wait`, in milliseconds, by the HTTP Feeds convention",
-            1000,
         ),
     ]
 }
@@ -197,7 +184,7 @@ fn own_url_headers() -> [Value; 3] {
     [
         none_match(),
         json!({
-            "name": "Prefer", "in": "header", "schema": { "type": "string" }, "example": "wait=1",
+            "name": "Prefer", "in": "header", "schema": { "type": "string" },
             "description": "`wait=SECONDS` asks to wait, as the parameter does (RFC 7240)",
         }),
         json!({
@@ -223,9 +210,27 @@ fn own_url_responses(has_body: bool) -> Value {
     });
     if has_body {
         ok["content"] = json!({ ATOM: {}, JSON: batch(), "text/event-stream": { "schema": { "type": "string" } } });
+        ok["links"] = links();
     }
     let redirect = "The sealed page that begins there, in the same representation";
     json!({ "200": ok, "304": not_modified(&named), "307": redirected(redirect) })
+}
+
+/// From the first event of a JSON document to its own URL, and to the first page of its epoch.
+fn links() -> Value {
+    let feed = "$request.path.feed";
+    json!({
+        "event": {
+            "operationId": "feed_event", "description": "The first event by itself",
+            "parameters": { "feed": feed, "id": "$response.body#/0/id" },
+        },
+        "archive": {
+            "operationId": "feed_archive", "description": "The first page, if the event is of the page's epoch",
+            "parameters": {
+                "feed": feed, "epoch": "$response.body#/0/epoch", "file": format!("1.r{RENDER_VERSION}.json"),
+            },
+        },
+    })
 }
 
 fn batch() -> Value {
