@@ -46,15 +46,15 @@ pub(super) fn negotiate<T: Copy>(
     }
 }
 
-/// One media range of an `Accept` header.
-struct Range {
+/// One media range of an `Accept` header, or one coding of `Accept-Encoding`.
+pub(super) struct Range {
     media_type: String,
     /// In thousandths.
     quality: u16,
 }
 
 impl Range {
-    fn parse(text: &str) -> Option<Range> {
+    pub(super) fn parse(text: &str) -> Option<Range> {
         let mut parts = text.split(';').map(str::trim);
         let media_type = parts
             .next()
@@ -68,6 +68,22 @@ impl Range {
             media_type,
             quality: (quality * 1000.0) as u16,
         })
+    }
+
+    /// The same as an item of `Accept-Encoding`, whose `*` is any coding and whose `x-gzip` is gzip (RFC 9110,
+    /// section 8.4.1.3).
+    pub(super) fn of_coding(mut self) -> Self {
+        match self.media_type.as_str() {
+            "*" => self.media_type = "*/*".to_owned(),
+            "x-gzip" => self.media_type = "gzip".to_owned(),
+            _ => {}
+        }
+        self
+    }
+
+    /// Whether it names exactly this.
+    pub(super) fn names(&self, media_type: &str) -> bool {
+        self.media_type == media_type
     }
 
     /// How closely the range names the media type; none when it does not.
@@ -84,7 +100,7 @@ impl Range {
 }
 
 /// The quality that the closest range gives, in thousandths; 0 when none fits.
-fn quality(ranges: &[Range], media_type: &str) -> u16 {
+pub(super) fn quality(ranges: &[Range], media_type: &str) -> u16 {
     ranges
         .iter()
         .filter_map(|range| Some((range.closeness(media_type)?, range.quality)))

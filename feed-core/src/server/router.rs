@@ -19,13 +19,14 @@ use super::problem::Problem;
 use super::problem_types;
 use super::query::PathParams;
 use super::respond::unknown_parameter;
+use super::sealed::SealedPages;
 use super::stopping::Stopping;
 use super::tips::Tips;
 use super::{archive, single, stream};
 use crate::document::Format;
 use crate::error::InvalidValue;
 use crate::event::FeedName;
-use crate::limits::{HEARTBEAT_MS, WAITERS_MAX};
+use crate::limits::{HEARTBEAT_MS, PAGE_CACHE_BYTES_MAX, WAITERS_MAX};
 use crate::position::Cursor;
 use crate::store::{Log, Store};
 
@@ -37,6 +38,8 @@ pub struct RouterOptions {
     pub waiters_max: usize,
     /// After how much silence an event stream says where it is; [`HEARTBEAT_MS`] unless set.
     pub heartbeat: Duration,
+    /// Bytes of sealed pages that are kept in memory; [`PAGE_CACHE_BYTES_MAX`] unless set.
+    pub page_cache_bytes: u64,
 }
 
 impl Default for RouterOptions {
@@ -44,6 +47,7 @@ impl Default for RouterOptions {
         RouterOptions {
             waiters_max: WAITERS_MAX,
             heartbeat: Duration::from_millis(HEARTBEAT_MS),
+            page_cache_bytes: PAGE_CACHE_BYTES_MAX,
         }
     }
 }
@@ -52,10 +56,13 @@ impl Default for RouterOptions {
 struct Feeds {
     served: Vec<Served>,
     heartbeat: Duration,
+    pages: SealedPages,
 }
 
 /// One feed, and those who wait for it.
 struct Served {
+    /// Its number in this router.
+    number: usize,
     log: Log,
     tips: Tips,
 }
@@ -93,10 +100,11 @@ pub fn router_with<'a>(
     ));
     let served = feeds
         .into_iter()
-        .map(|feed| {
+        .enumerate()
+        .map(|(number, feed)| {
             let log = store.log(feed)?;
             let tips = Tips::new(log.clone(), places.clone());
-            Ok(Served { log, tips })
+            Ok(Served { number, log, tips })
         })
         .collect::<Result<Vec<_>, InvalidValue>>()?;
     Ok(Router::new()
@@ -115,6 +123,7 @@ pub fn router_with<'a>(
         .with_state(Arc::new(Feeds {
             served,
             heartbeat: options.heartbeat,
+            pages: SealedPages::new(options.page_cache_bytes),
         })))
 }
 
@@ -228,7 +237,7 @@ async fn own_url(
     stopping: Stopping,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let Served { log, tips } = feeds.find(&feed)?;
+    let Served { log, tips, .. } = feeds.find(&feed)?;
     let query = FeedQuery::parse(query.as_deref().unwrap_or_default())?;
     let form = match query.form {
         Some(form) => form,
@@ -270,7 +279,8 @@ async fn archive_page(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     no_parameters(query.as_deref())?;
-    archive::archive(&feeds.find(&feed)?.log, &headers, &epoch, &file).await
+    let Served { number, log, .. } = feeds.find(&feed)?;
+    archive::archive(&feeds.pages, (*number, log), &headers, &epoch, &file).await
 }
 
 async fn event(

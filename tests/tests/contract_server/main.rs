@@ -7,7 +7,9 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod bounds;
 mod caching;
+mod codings;
 mod cursors;
 mod documents;
 mod epochs;
@@ -15,6 +17,7 @@ mod events;
 mod lamps;
 mod parameters;
 mod problems;
+mod sequences;
 #[path = "../served/mod.rs"]
 mod served;
 mod stream;
