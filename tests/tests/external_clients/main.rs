@@ -13,6 +13,7 @@
 )]
 
 mod between;
+mod caching;
 mod feeds;
 mod readers;
 mod tools;
