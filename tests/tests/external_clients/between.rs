@@ -62,6 +62,11 @@ impl Between {
         Between { origin, stop }
     }
 
+    /// Host and port.
+    pub(crate) fn authority(&self) -> &str {
+        self.origin.trim_start_matches("http://")
+    }
+
     /// `url` of the service, through the proxy.
     pub(crate) fn through(&self, url: &str) -> String {
         let url = url::Url::parse(url).unwrap();

@@ -15,6 +15,7 @@
 mod between;
 mod caching;
 mod feeds;
+mod nginx;
 mod readers;
 mod tools;
 
