@@ -27,7 +27,7 @@ pub(crate) struct Feeds {
 
 /// A server of feeds that are easily read wrong, below a path prefix.
 pub(crate) struct Odd {
-    _store: TempStore,
+    pub(crate) store: TempStore,
     pub(crate) served: Served,
 }
 
@@ -44,6 +44,14 @@ impl Feeds {
             running,
             odd: Odd::start().await,
         }
+    }
+
+    /// Where the two services are.
+    pub(crate) fn origins(&self) -> [String; 2] {
+        [
+            self.running.order.base_url(),
+            self.running.customer.base_url(),
+        ]
     }
 
     /// URLs of the two services' feeds.
@@ -64,6 +72,9 @@ impl Odd {
     /// Feeds of the odd server.
     const NAMES: [&str; 5] = ["nasty", "empty", "private", "large", "sealed"];
 
+    /// A feed of pages of 5 that begins without an event, for whoever appends.
+    pub(crate) const GROWING: &str = "growing";
+
     pub(crate) async fn start() -> Self {
         let store = TempStore::new(Migrations::NONE).await;
         let config = |name| FeedConfig::new(name, "lamp-svc").unwrap();
@@ -75,6 +86,7 @@ impl Odd {
                 .page_capacity(4)
                 .unwrap(),
             config("empty"),
+            config(Self::GROWING).page_capacity(5).unwrap(),
             config("private").private().page_capacity(4).unwrap(),
             config("large")
                 .page_capacity(8)
@@ -90,11 +102,8 @@ impl Odd {
         append(&store, "large", large_events).await;
         // Ends exactly where a page does.
         append(&store, "sealed", || lit(10)).await;
-        let served = Served::start(&store, &Self::NAMES).await;
-        Odd {
-            served,
-            _store: store,
-        }
+        let served = Served::start(&store, &[&Self::NAMES[..], &[Self::GROWING]].concat()).await;
+        Odd { served, store }
     }
 
     pub(crate) fn url(&self, name: &str) -> String {

@@ -177,8 +177,12 @@ async fn counting(url: &str) -> (Between, Asked) {
     let asked = Asked::default();
     let counted = asked.clone();
     let origin = Url::parse(url).unwrap().origin().ascii_serialization();
-    let between = Between::start(&origin, move |uri, copy| {
-        *counted.lock().unwrap().entry(uri.to_string()).or_default() += 1;
+    let between = Between::start(&origin, move |request, copy| {
+        *counted
+            .lock()
+            .unwrap()
+            .entry(request.uri.to_string())
+            .or_default() += 1;
         copy
     })
     .await;
