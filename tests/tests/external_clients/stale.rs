@@ -193,7 +193,7 @@ async fn i07_i08_i13_a_stale_and_reordering_cache_makes_nobody_skip_or_repeat() 
     println!("FEEDWAY_SEED={seed}");
     let (mut wrong, mut misled, mut applied) = (0, 0, 0);
     for cache in 0..CACHES {
-        let odd = Odd::start().await;
+        let odd = Odd::growing().await;
         let stale = Stale::new(seed.wrapping_add(cache));
         let between = stale.before(odd.served.origin()).await;
         let url = between.through(&odd.url(Odd::GROWING));
