@@ -212,6 +212,8 @@ pub struct FeedState {
     pub history: History,
     /// Cursor of the newest event; `epoch.0.0` when there is none.
     pub head: Cursor,
+    /// The cursor before the oldest event that is still there; `epoch.0.0` unless pages were pruned.
+    pub earliest: Cursor,
     /// When the newest event was recorded; when the feed was created, if there is none.
     pub updated: DateTime<Utc>,
 }

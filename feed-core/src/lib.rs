@@ -47,6 +47,7 @@ mod document;
 mod error;
 mod event;
 mod feed;
+mod filter;
 pub mod limits;
 mod page;
 mod position;
@@ -79,12 +80,13 @@ pub use event::{
     Subject, SubscriptionName, Version, domain_event, domain_parts,
 };
 pub use feed::{FeedConfig, FeedIdentity, FeedState, History, Visibility};
+pub use filter::Filter;
 pub use page::{PageCapacity, PageNumber};
 pub use position::{After, Check, Cursor, Epoch, Position};
 pub use shutdown::shutdown_signal;
 #[cfg(feature = "sqlite")]
 pub use store::{
-    Appended, Expected, FromRow, FromValue, Log, LogStats, Migrations, Row, Store, Tx, Value,
+    Appended, Expected, FromRow, FromValue, Log, LogStats, Migrations, Row, Scan, Store, Tx, Value,
     Window,
 };
 

@@ -3,23 +3,40 @@
 //! [`router`] is nested by any service; [`bind`] and [`serve`] run it until it is told to stop; [`guard`] asks for
 //! bearer tokens; [`health`] answers probes; [`Problem`] is how errors are told (RFC 9457).
 
+mod archive;
 mod auth;
 mod body;
 mod build;
+mod coding;
 mod conditional;
+mod connections;
+mod documents;
+mod feed_query;
 mod health;
+mod look;
 mod negotiate;
+mod open_files;
+mod prefer;
 mod problem;
+mod problem_type;
+pub mod problem_types;
 mod query;
 mod resolve;
 mod respond;
 mod router;
 mod run;
+mod sealed;
+mod single;
+mod stopping;
+mod stream;
+mod tips;
 
 pub use auth::{TokenFileError, Tokens, guard};
 pub use body::JsonBody;
+pub use feed_query::{Begin, FeedForm, FeedQuery, QueryError};
 pub use health::health;
 pub use problem::Problem;
+pub use problem_type::ProblemType;
 pub use query::{Limit, PathParams, QueryParams};
-pub use router::router;
+pub use router::{RouterOptions, router, router_with};
 pub use run::{BindError, bind, serve};

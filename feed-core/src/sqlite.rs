@@ -6,8 +6,10 @@ mod connection;
 mod log;
 mod migrate;
 mod outbox;
+mod scan;
 mod store;
 mod tx;
+mod watcher;
 mod writer;
 
 pub(crate) use store::SqliteStore;

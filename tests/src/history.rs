@@ -1,6 +1,6 @@
 //! All events of a feed, read over HTTP and verified as any reader would.
 
-use feed_core::client::{ClientOptions, FeedClient, Fetched, Seen, verify};
+use feed_core::client::{ClientOptions, FeedClient, FetchOptions, Fetched, Seen, verify};
 use feed_core::{After, Event};
 use url::Url;
 
@@ -57,7 +57,7 @@ impl History {
     /// # Errors
     /// When it cannot be read, or its events do not follow on from those before.
     pub async fn read_on(&mut self) -> Result<bool, Failure> {
-        let fetched = self.client.fetch(&self.next, None, false).await;
+        let fetched = self.client.fetch(&self.next, FetchOptions::default()).await;
         let page = match fetched.context("reading a feed")? {
             Fetched::Page(page) => *page,
             Fetched::NotModified => return Ok(false),

@@ -14,5 +14,6 @@ pub mod http;
 pub mod sample;
 pub mod service;
 pub mod settling;
+pub mod tools;
 
 pub use failure::{Context, Failure};

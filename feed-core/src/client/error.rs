@@ -65,6 +65,14 @@ pub enum ClientError {
         /// What the server said it is.
         found: String,
     },
+    /// The body is coded in a way that is not understood, or more than once.
+    #[error("{url}: content encoding {found:?} is not understood")]
+    ContentEncoding {
+        /// What was asked for.
+        url: String,
+        /// What the server said it is.
+        found: String,
+    },
     /// The body is no feed document.
     #[error("{url}: {source}")]
     Document {
@@ -93,6 +101,7 @@ impl ClientError {
             | ClientError::Status { .. }
             | ClientError::Limit { .. }
             | ClientError::ContentType { .. }
+            | ClientError::ContentEncoding { .. }
             | ClientError::Document { .. }
             | ClientError::ForeignLink { .. } => true,
         }
@@ -126,6 +135,30 @@ const REFUSALS: [&str; 5] = [
     "cursor-pruned",
 ];
 
+/// The word by which a reader knows a problem: the last segment of its `type`, which may be a path or an absolute
+/// URL, or a URN of the first servers, `urn:feedway:problem:` and the word.
+///
+/// ```
+/// use feed_core::client::problem_slug;
+/// for problem_type in [
+///     "/problems/cursor-diverged",
+///     "https://example.org/docs/problems/cursor-diverged?lang=en#what",
+///     "urn:feedway:problem:cursor-diverged",
+/// ] {
+///     assert_eq!(problem_slug(problem_type), "cursor-diverged");
+/// }
+/// ```
+pub fn problem_slug(problem_type: &str) -> &str {
+    if let Some(slug) = problem_type.strip_prefix("urn:feedway:problem:") {
+        return slug;
+    }
+    let path = problem_type
+        .split(['?', '#'])
+        .next()
+        .unwrap_or(problem_type);
+    path.rsplit('/').next().unwrap_or(path)
+}
+
 /// The members of a problem document (RFC 9457) that a reader looks at.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -137,7 +170,7 @@ pub(super) struct ProblemBody {
 
 impl ProblemBody {
     pub(super) fn refusal(&self) -> Option<Refusal> {
-        let slug = self.problem_type.strip_prefix("urn:feedway:problem:")?;
+        let slug = problem_slug(&self.problem_type);
         REFUSALS.contains(&slug).then(|| Refusal {
             slug: slug.to_owned(),
             detail: self.short_detail(),
@@ -151,5 +184,36 @@ impl ProblemBody {
             .filter(|c| !c.is_control())
             .take(500)
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_problem_is_known_by_the_last_segment_of_its_type() {
+        for (problem_type, slug) in [
+            ("cursor-pruned", "cursor-pruned"),
+            ("/problems/cursor-pruned", "cursor-pruned"),
+            ("../../problems/cursor-pruned", "cursor-pruned"),
+            ("http://h:1/p/cursor-pruned#x/y", "cursor-pruned"),
+            ("urn:feedway:problem:cursor-pruned", "cursor-pruned"),
+            ("urn:other:cursor-pruned", "urn:other:cursor-pruned"),
+            ("/problems/cursor-pruned/", ""),
+            ("/problems?cursor-pruned", "problems"),
+            ("about:blank", "about:blank"),
+            ("", ""),
+        ] {
+            assert_eq!(problem_slug(problem_type), slug, "{problem_type:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_type_panics(problem_type in "\\PC{0,60}") {
+            let _ = problem_slug(&problem_type);
+        }
     }
 }

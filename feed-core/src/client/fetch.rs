@@ -6,39 +6,20 @@ use http::{HeaderMap, StatusCode, header};
 use reqwest::{Response, redirect};
 use url::Url;
 
+use super::body::{bounded_body, connection, error_chain, text};
 use super::error::{ClientError, ProblemBody};
 use super::link;
+use super::options::{ClientOptions, FetchOptions};
 use crate::document::{Format, ReadDocument};
 use crate::limits::{
-    CLIENT_REQUEST_MS_MAX, DOCUMENT_BYTES_MAX, PROBLEM_BYTES_MAX, REDIRECTS_MAX,
-    RETRY_AFTER_MS_MAX, URL_BYTES_MAX,
+    CLIENT_WAIT_MS_MAX, DOCUMENT_BYTES_MAX, PROBLEM_BYTES_MAX, REDIRECTS_MAX, RETRY_AFTER_MS_MAX,
+    URL_BYTES_MAX,
 };
 use crate::position::After;
 use crate::{atom, json};
 
-/// Room that is made for a body because its header announces it, in bytes.
-const BODY_BYTES_BELIEVED: u64 = 1 << 20;
-
-/// How a client asks.
-#[derive(Debug, Clone)]
-pub struct ClientOptions {
-    /// The representation that is asked for. The other one is read all the same when it comes.
-    pub format: Format,
-    /// Sent to the feed's own origin only.
-    pub bearer_token: Option<String>,
-    /// Longest time that one request may take, [`CLIENT_REQUEST_MS_MAX`] unless set.
-    pub timeout: Duration,
-}
-
-impl Default for ClientOptions {
-    fn default() -> Self {
-        ClientOptions {
-            format: Format::Json,
-            bearer_token: None,
-            timeout: Duration::from_millis(CLIENT_REQUEST_MS_MAX),
-        }
-    }
-}
+/// `Prefer` (RFC 7240, section 2).
+const PREFER: &str = "prefer";
 
 /// Reads one feed. Cheap to clone; connections are kept and used again.
 #[derive(Debug, Clone)]
@@ -68,6 +49,9 @@ pub struct Page {
     pub next: Option<Url>,
     /// To ask again whether it has changed; only when it was not redirected to.
     pub etag: Option<String>,
+    /// How long the server says that it would wait (`Preference-Applied: wait`, RFC 7240, section 3); none when it
+    /// was not asked to, or does not wait: then the reader has to wait by itself before it asks again.
+    pub waited: Option<Duration>,
 }
 
 impl FeedClient {
@@ -127,24 +111,22 @@ impl FeedClient {
         url
     }
 
-    /// Fetches a document of this feed.
-    ///
-    /// With `etag`, the answer may be [`Fetched::NotModified`]. With `past_caches`, caches in between are asked to
-    /// look at the server again.
+    /// Fetches a document of this feed. Bodies may come compressed (gzip, br, zstd); the limits hold for what they
+    /// become.
     ///
     /// # Errors
     /// See [`ClientError`]. Nothing of a document is returned unless all of it was read.
     pub async fn fetch(
         &self,
         url: &Url,
-        etag: Option<&str>,
-        past_caches: bool,
+        options: FetchOptions<'_>,
     ) -> Result<Fetched, ClientError> {
         let mut at = self.own(&self.feed, url.as_str())?;
         for redirects in 0..=REDIRECTS_MAX {
             // A tag belongs to the first URL only.
-            let etag = etag.filter(|_| redirects == 0);
-            let response = self.get(&at, etag, past_caches).await?;
+            let etag = options.etag.filter(|_| redirects == 0);
+            let options = FetchOptions { etag, ..options };
+            let response = self.get(&at, options).await?;
             match response.status() {
                 StatusCode::OK => {
                     let page = self.read(at, response, redirects > 0).await?;
@@ -165,12 +147,7 @@ impl FeedClient {
         })
     }
 
-    async fn get(
-        &self,
-        url: &Url,
-        etag: Option<&str>,
-        past_caches: bool,
-    ) -> Result<Response, ClientError> {
+    async fn get(&self, url: &Url, options: FetchOptions<'_>) -> Result<Response, ClientError> {
         let mut request = self
             .http
             .get(url.clone())
@@ -178,11 +155,18 @@ impl FeedClient {
         if let Some(token) = &self.options.bearer_token {
             request = request.bearer_auth(token);
         }
-        if let Some(etag) = etag {
+        if let Some(etag) = options.etag {
             request = request.header(header::IF_NONE_MATCH, etag);
         }
-        if past_caches {
+        if options.past_caches {
             request = request.header(header::CACHE_CONTROL, "no-cache");
+        }
+        if let Some(wait) = options.wait {
+            let wait = wait.min(Duration::from_millis(CLIENT_WAIT_MS_MAX));
+            request = request
+                .header(PREFER, format!("wait={}", wait.as_secs()))
+                // What the server takes to answer comes on top of what it was asked to wait.
+                .timeout(self.options.timeout + wait);
         }
         request
             .send()
@@ -210,6 +194,7 @@ impl FeedClient {
     ) -> Result<Page, ClientError> {
         let headers = response.headers().clone();
         let format = format_of(&url, &headers)?;
+        check_decoded(&url, &headers)?;
         let body = bounded_body(&url, response, DOCUMENT_BYTES_MAX).await?;
         let read = match format {
             Format::Atom => atom::read_feed(&body),
@@ -248,6 +233,7 @@ impl FeedClient {
             document,
             next,
             etag,
+            waited: waited(&headers),
         })
     }
 
@@ -269,36 +255,6 @@ impl FeedClient {
     }
 }
 
-/// Reads the body, and stops as soon as it is larger than it may be, whatever its header said.
-async fn bounded_body(
-    url: &Url,
-    mut response: Response,
-    bytes_max: usize,
-) -> Result<Vec<u8>, ClientError> {
-    let limit = || ClientError::Limit {
-        url: url.to_string(),
-        what: "bytes",
-        max: bytes_max,
-    };
-    let announced = response.content_length().unwrap_or(0);
-    if announced > bytes_max as u64 {
-        return Err(limit());
-    }
-    // Believed only so far: a server may announce what it never sends.
-    let mut body = Vec::with_capacity(announced.min(BODY_BYTES_BELIEVED) as usize);
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| connection(url, &error))?
-    {
-        if body.len() + chunk.len() > bytes_max {
-            return Err(limit());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
 fn format_of(url: &Url, headers: &HeaderMap) -> Result<Format, ClientError> {
     let found = text(headers, header::CONTENT_TYPE).unwrap_or_default();
     let mut parts = found.split(';').map(str::trim);
@@ -316,6 +272,36 @@ fn format_of(url: &Url, headers: &HeaderMap) -> Result<Format, ClientError> {
     format.ok_or_else(|| ClientError::ContentType {
         url: url.to_string(),
         found: found.chars().take(100).collect(),
+    })
+}
+
+/// A coding that is understood was undone and its header taken away; any other leaves a body that cannot be read.
+fn check_decoded(url: &Url, headers: &HeaderMap) -> Result<(), ClientError> {
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(found) if !found.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            Err(ClientError::ContentEncoding {
+                url: url.to_string(),
+                found: String::from_utf8_lossy(found.as_bytes())
+                    .chars()
+                    .take(100)
+                    .collect(),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The wait that the server says it has applied. Preferences stand in a list, names without regard to case.
+fn waited(headers: &HeaderMap) -> Option<Duration> {
+    let applied = headers.get_all("preference-applied").iter();
+    let mut preferences = applied
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    preferences.find_map(|preference| {
+        let (name, value) = preference.split(';').next()?.split_once('=')?;
+        let is_wait = name.trim().eq_ignore_ascii_case("wait");
+        let seconds = value.trim().trim_matches('"').parse().ok()?;
+        is_wait.then(|| Duration::from_secs(seconds))
     })
 }
 
@@ -364,26 +350,4 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         }
     };
     Some(wanted.min(Duration::from_millis(RETRY_AFTER_MS_MAX)))
-}
-
-fn text(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok()
-}
-
-fn connection(url: &Url, error: &reqwest::Error) -> ClientError {
-    ClientError::Connection {
-        url: url.to_string(),
-        reason: error_chain(error),
-    }
-}
-
-/// The error with its causes: reqwest's own text names only the outermost.
-fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

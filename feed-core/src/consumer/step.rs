@@ -11,7 +11,7 @@ use super::error::{ConsumerError, EventName, Halt, cursor_text};
 use super::handler::Handlers;
 use super::subscription;
 use crate::client::{
-    ClientError, ClientOptions, FeedClient, Fetched, Page, Seen, VerifyError, verify,
+    ClientError, ClientOptions, FeedClient, FetchOptions, Fetched, Page, Seen, VerifyError, verify,
 };
 use crate::error::StoreError;
 use crate::event::{Event, SubscriptionName};
@@ -189,7 +189,11 @@ impl Consumer {
     /// The head, saved as the cursor; none when another instance was quicker and its cursor is to be read.
     async fn save_head(&self, client: &FeedClient) -> Result<Option<Cursor>, ConsumerError> {
         let url = client.tail(&After::Now);
-        let fetched = client.fetch(&url, None, true).await?;
+        let options = FetchOptions {
+            past_caches: true,
+            ..FetchOptions::default()
+        };
+        let fetched = client.fetch(&url, options).await?;
         let head = match fetched {
             Fetched::Page(page) => page.document.head,
             Fetched::NotModified => None,
@@ -217,10 +221,12 @@ impl Consumer {
             .next
             .clone()
             .unwrap_or_else(|| client.tail(&cursor.map_or(After::Start, After::Cursor)));
-        match client
-            .fetch(&url, self.etag.as_deref(), self.doubtful)
-            .await
-        {
+        let options = FetchOptions {
+            etag: self.etag.as_deref(),
+            past_caches: self.doubtful,
+            ..FetchOptions::default()
+        };
+        match client.fetch(&url, options).await {
             Ok(Fetched::NotModified) => self.goes_on(StepOutcome::CaughtUp).await,
             Ok(Fetched::Page(page)) => {
                 let outcome = self.take(cursor, &url, *page)?;

@@ -1,25 +1,36 @@
 //! Which events and links each document has. Pure: the store gave the events, a codec will write them.
 
+use super::look::{Found, Wanted};
 use crate::document::{Document, DocumentKind, Format, Links};
 use crate::event::Event;
 use crate::feed::FeedState;
 use crate::page::PageNumber;
-use crate::position::{Cursor, Position};
+use crate::position::Position;
 
-/// The head document from the newest events, which are given oldest first.
-pub(super) fn head(state: &FeedState, mut events: Vec<Event>, format: Format) -> Document {
+/// The head document from the newest events, which are given oldest first. `carried` is what links to the feed's own
+/// URL carry on of the query: empty, or begins with `&`.
+pub(super) fn head(
+    state: &FeedState,
+    mut events: Vec<Event>,
+    format: Format,
+    carried: &str,
+) -> Document {
     events.reverse();
     let name = &state.identity.name;
+    let this = match carried.strip_prefix('&') {
+        Some(query) => format!("{name}?{query}"),
+        None => name.to_string(),
+    };
     Document {
         kind: DocumentKind::Head,
         updated: state.updated,
         events,
         links: Links {
-            this: name.to_string(),
+            this,
             current: name.to_string(),
             next: None,
             prev_archive: prev_archive(state, state.head.position, format),
-            tail: Some(Links::tail_from_feed(name, state.head)),
+            tail: Some(Links::tail_from_feed(name, state.head) + carried),
             events: format!("{name}/events/"),
         },
         head: Some(state.head),
@@ -28,30 +39,27 @@ pub(super) fn head(state: &FeedState, mut events: Vec<Event>, format: Format) ->
     }
 }
 
-/// The tail document: `events` stand directly behind the cursor `after`, oldest first.
-pub(super) fn tail(
-    state: &FeedState,
-    after: Cursor,
-    events: Vec<Event>,
-    format: Format,
-) -> Document {
-    let name = &state.identity.name;
-    let last = events.last().map_or(after, Event::cursor);
+/// The tail document of what was found behind a cursor.
+pub(super) fn tail(found: Found, wanted: &Wanted, format: Format, carried: &str) -> Document {
+    let (state, name) = (&found.state, &found.state.identity.name);
+    let from_here = Links::tail_from_feed(name, found.upto) + carried;
+    // A whole page is of use only to those who want all that is on it.
+    let sealed = sealed_after(state, found.upto.position).filter(|_| wanted.is_all());
     Document {
         kind: DocumentKind::Tail,
         updated: state.updated,
         links: Links {
-            this: Links::tail_from_feed(name, after),
+            this: Links::tail_from_feed(name, found.from) + carried,
             current: name.to_string(),
-            next: Some(after_link(state, last, format)),
-            prev_archive: prev_archive(state, after.position, format),
+            next: Some(sealed.map_or(from_here, |page| archive_link(state, page, format))),
+            prev_archive: prev_archive(state, found.from.position, format),
             tail: None,
             events: format!("{name}/events/"),
         },
         head: Some(state.head),
-        caught_up: Some(last.position >= state.head.position),
-        events,
+        caught_up: Some(found.is_caught_up()),
         feed: state.identity.clone(),
+        events: found.events,
     }
 }
 
@@ -93,14 +101,6 @@ pub(super) fn archive(
     }
 }
 
-/// What follows `last`: the next sealed page where one begins there, else the tail.
-fn after_link(state: &FeedState, last: Cursor, format: Format) -> String {
-    match sealed_after(state, last.position) {
-        Some(page) => archive_link(state, page, format),
-        None => Links::tail_from_feed(&state.identity.name, last),
-    }
-}
-
 /// A sealed page, from a document at the feed's own URL.
 pub(super) fn archive_link(state: &FeedState, page: PageNumber, format: Format) -> String {
     Links::archive_from_feed(&state.identity.name, epoch_of(state, page), page, format)
@@ -114,10 +114,12 @@ pub(super) fn sealed_after(state: &FeedState, position: Position) -> Option<Page
         .then_some(page)
 }
 
-/// The newest page that ends at or before `position`.
+/// The newest page that ends at or before `position`, if it is still there.
 fn prev_archive(state: &FeedState, position: Position, format: Format) -> Option<String> {
-    let page = state.identity.capacity.newest_sealed(position)?;
-    Some(archive_link(state, page, format))
+    let capacity = state.identity.capacity;
+    let page = capacity.newest_sealed(position)?;
+    let is_there = capacity.last(page) > state.earliest.position;
+    is_there.then(|| archive_link(state, page, format))
 }
 
 /// The epoch under which `page` is found: that of its last event.

@@ -1,73 +1,60 @@
 //! Which representation a request gets (RFC 9110, section 12.5.1).
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 
 use super::problem::Problem;
-use crate::document::Format;
+use super::problem_types;
 
-/// What is being asked for: its media types differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Subject {
-    Document,
-    Event,
-}
-
-/// The best representation by `Accept`; Atom where the request does not care.
-pub(super) fn negotiate(headers: &HeaderMap, subject: Subject) -> Result<Format, Problem> {
+/// The best of what is offered, by `Accept`; the first where the request does not care.
+pub(super) fn negotiate<T: Copy>(
+    headers: &HeaderMap,
+    offers: &[(T, impl AsRef<str>)],
+) -> Result<T, Problem> {
+    let first = offers.first().map(|(offer, _)| *offer);
     // An empty list says as little as none.
     let mut values = headers
         .get_all(header::ACCEPT)
         .iter()
         .filter(|value| !value.is_empty())
         .peekable();
-    if values.peek().is_none() {
-        return Ok(Format::Atom);
+    if let (None, Some(first)) = (values.peek(), first) {
+        return Ok(first);
     }
     let ranges: Vec<Range> = values
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(Range::parse)
         .collect();
-    let offers = [Format::Atom, Format::Json]
-        .map(|format| (format, quality(&ranges, media_type(format, subject))));
-    // Atom stands first and wins a tie.
+    // The first wins a tie.
     let best = offers
-        .into_iter()
+        .iter()
+        .map(|(offer, media_type)| (*offer, quality(&ranges, media_type.as_ref())))
         .reduce(|best, offer| if offer.1 > best.1 { offer } else { best });
     match best {
-        Some((format, quality)) if quality > 0 => Ok(format),
+        Some((offer, quality)) if quality > 0 => Ok(offer),
         _ => Err(Problem::new(
-            StatusCode::NOT_ACCEPTABLE,
-            "not-acceptable",
-            "There is no such representation",
+            &problem_types::NOT_ACCEPTABLE,
             "ask for one of the media types in `available`",
         )
         .with(
             "available",
-            offers.map(|(format, _)| media_type(format, subject)),
+            offers
+                .iter()
+                .map(|(_, media_type)| media_type.as_ref())
+                .collect::<Vec<_>>(),
         )),
     }
 }
 
-fn media_type(format: Format, subject: Subject) -> &'static str {
-    match subject {
-        Subject::Document => format.media_type(),
-        Subject::Event => match format {
-            Format::Atom => Format::Atom.media_type(),
-            Format::Json => format.event_media_type(),
-        },
-    }
-}
-
-/// One media range of an `Accept` header.
-struct Range {
+/// One media range of an `Accept` header, or one coding of `Accept-Encoding`.
+pub(super) struct Range {
     media_type: String,
     /// In thousandths.
     quality: u16,
 }
 
 impl Range {
-    fn parse(text: &str) -> Option<Range> {
+    pub(super) fn parse(text: &str) -> Option<Range> {
         let mut parts = text.split(';').map(str::trim);
         let media_type = parts
             .next()
@@ -81,6 +68,22 @@ impl Range {
             media_type,
             quality: (quality * 1000.0) as u16,
         })
+    }
+
+    /// The same as an item of `Accept-Encoding`, whose `*` is any coding and whose `x-gzip` is gzip (RFC 9110,
+    /// section 8.4.1.3).
+    pub(super) fn of_coding(mut self) -> Self {
+        match self.media_type.as_str() {
+            "*" => self.media_type = "*/*".to_owned(),
+            "x-gzip" => self.media_type = "gzip".to_owned(),
+            _ => {}
+        }
+        self
+    }
+
+    /// Whether it names exactly this.
+    pub(super) fn names(&self, media_type: &str) -> bool {
+        self.media_type == media_type
     }
 
     /// How closely the range names the media type; none when it does not.
@@ -97,7 +100,7 @@ impl Range {
 }
 
 /// The quality that the closest range gives, in thousandths; 0 when none fits.
-fn quality(ranges: &[Range], media_type: &str) -> u16 {
+pub(super) fn quality(ranges: &[Range], media_type: &str) -> u16 {
     ranges
         .iter()
         .filter_map(|range| Some((range.closeness(media_type)?, range.quality)))
@@ -108,19 +111,23 @@ fn quality(ranges: &[Range], media_type: &str) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::Format;
+    use http::StatusCode;
+
+    const OFFERS: [(Format, &str); 2] = [
+        (Format::Atom, "application/atom+xml"),
+        (Format::Json, "application/cloudevents-batch+json"),
+    ];
 
     fn asked(accept: &str) -> Result<Format, StatusCode> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, accept.parse().unwrap());
-        negotiate(&headers, Subject::Document).map_err(|problem| problem.status())
+        negotiate(&headers, &OFFERS).map_err(|problem| problem.status())
     }
 
     #[test]
     fn the_best_quality_wins_and_atom_a_tie() {
-        assert_eq!(
-            negotiate(&HeaderMap::new(), Subject::Document).unwrap(),
-            Format::Atom
-        );
+        assert_eq!(negotiate(&HeaderMap::new(), &OFFERS).unwrap(), Format::Atom);
         for (accept, format) in [
             ("", Format::Atom),
             ("*/*", Format::Atom),

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::problem::Problem;
-use crate::event::Event;
+use super::problem_types;
 use crate::feed::FeedState;
 use crate::position::{After, Cursor, Position};
 
@@ -14,52 +14,43 @@ pub(super) fn position(after: &After) -> Option<Position> {
         After::Now => None,
         After::Cursor(cursor) => Some(cursor.position),
         After::Position(position) => Some(*position),
-        // Found by its id first; see `router`.
+        // Found by its id first; see `look`.
         After::Event(_) => None,
     }
 }
 
-/// The cursor that `after` means. `at` is the event that the feed has at its position.
+/// The cursor that `after` means. `there` is that of the event which the feed has at the position `at`.
 pub(super) fn cursor(
     state: &FeedState,
     after: &After,
-    at: Option<&Event>,
+    at: Position,
+    there: Option<Cursor>,
 ) -> Result<Cursor, Problem> {
-    let found = |position| {
-        if position == Position::START {
-            Ok(state.history.start())
-        } else {
-            at.map(Event::cursor)
-                .ok_or_else(|| beyond_head(state, position))
-        }
+    if let After::Cursor(cursor) = after
+        && !state.history.contains(cursor.epoch)
+    {
+        let epoch = cursor.epoch.to_string();
+        return Err(unknown_epoch(state, &epoch, StatusCode::CONFLICT));
+    }
+    if at < state.earliest.position {
+        return Err(pruned(
+            state,
+            format!("what comes next behind position {at}"),
+        ));
+    }
+    let ours = if at == state.earliest.position {
+        state.earliest
+    } else {
+        there.ok_or_else(|| beyond_head(state, at))?
     };
     match after {
-        After::Start => Ok(state.history.start()),
-        After::Now | After::Event(_) => Ok(at.map_or(state.head, Event::cursor)),
-        After::Position(position) => found(*position),
-        After::Cursor(cursor) if !state.history.contains(cursor.epoch) => Err(unknown_epoch(
-            state,
-            &cursor.epoch.to_string(),
-            StatusCode::CONFLICT,
-        )),
-        After::Cursor(cursor) => {
-            let ours = found(cursor.position)?;
-            if ours == *cursor {
-                Ok(ours)
-            } else {
-                Err(diverged(state, *cursor, ours))
-            }
-        }
+        After::Cursor(cursor) if ours != *cursor => Err(diverged(state, *cursor, ours)),
+        _ => Ok(ours),
     }
 }
 
 pub(super) fn malformed(error: &crate::error::InvalidValue) -> Problem {
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "cursor-malformed",
-        "That is no cursor",
-        error.to_string(),
-    )
+    Problem::new(&problem_types::CURSOR_MALFORMED, error.to_string())
 }
 
 pub(super) fn unknown_epoch(state: &FeedState, epoch: &str, status: StatusCode) -> Problem {
@@ -69,25 +60,20 @@ pub(super) fn unknown_epoch(state: &FeedState, epoch: &str, status: StatusCode) 
         .iter()
         .map(|(_, epoch)| epoch.to_string())
         .collect();
-    Problem::new(
-        status,
-        "epoch-unknown",
-        "The cursor is from another history",
+    Problem::new(&problem_types::EPOCH_UNKNOWN,
         format!(
             "feed {:?} has no epoch {epoch}: it was restored, or this is another feed. Find out what the reader has \
              seen that the feed has lost, then set its cursor by hand",
             state.identity.name.as_str()
         ),
     )
+    .with_status(status)
     .with("epochs", epochs)
     .with("head", state.head.to_string())
 }
 
 fn diverged(state: &FeedState, asked: Cursor, ours: Cursor) -> Problem {
-    Problem::new(
-        StatusCode::CONFLICT,
-        "cursor-diverged",
-        "The cursor names another event",
+    Problem::new(&problem_types::CURSOR_DIVERGED,
         format!(
             "position {} has another event here than the one that the reader saw: the history was changed under it. \
              Find out what the reader has seen that the feed has lost, then set its cursor by hand",
@@ -100,10 +86,7 @@ fn diverged(state: &FeedState, asked: Cursor, ours: Cursor) -> Problem {
 }
 
 fn beyond_head(state: &FeedState, asked: Position) -> Problem {
-    Problem::new(
-        StatusCode::CONFLICT,
-        "cursor-beyond-head",
-        "The cursor lies beyond the head",
+    Problem::new(&problem_types::CURSOR_BEYOND_HEAD,
         format!(
             "the feed ends at position {}, the reader has seen {asked}: the feed has lost events, or this is another \
              feed. Find out what was lost, then set the cursor by hand",
@@ -114,11 +97,22 @@ fn beyond_head(state: &FeedState, asked: Position) -> Problem {
     .with("head", state.head.to_string())
 }
 
+/// What was asked for is not there any more: `what`.
+pub(super) fn pruned(state: &FeedState, what: String) -> Problem {
+    Problem::new(&problem_types::CURSOR_PRUNED,
+        format!(
+            "{what} was pruned. The feed can be read from {} on: find out what the reader has missed, then set its \
+             cursor to that by hand",
+            state.earliest
+        ),
+    )
+    .with("earliest", state.earliest.to_string())
+    .with("head", state.head.to_string())
+}
+
 pub(super) fn unknown_event(id: &str) -> Problem {
     Problem::new(
-        StatusCode::NOT_FOUND,
-        "event-unknown",
-        "There is no such event",
+        &problem_types::EVENT_UNKNOWN,
         format!("this feed has no event {id}"),
     )
 }

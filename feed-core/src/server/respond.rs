@@ -3,9 +3,13 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
+use sha2::{Digest, Sha256};
+
 use super::conditional;
-use crate::document::{Document, DocumentKind, Format, Links, RENDER_VERSION};
-use crate::event::Event;
+use super::feed_query::FeedQuery;
+use super::problem::Problem;
+use super::problem_types;
+use crate::document::{Document, Format, Links, RENDER_VERSION};
 use crate::feed::{FeedIdentity, Visibility};
 use crate::{atom, json};
 
@@ -14,43 +18,95 @@ pub(super) const FEED_HEAD: HeaderName = HeaderName::from_static("feed-head");
 /// Whether nothing comes behind the last event of this document: `true` or `false`.
 pub(super) const FEED_CAUGHT_UP: HeaderName = HeaderName::from_static("feed-caught-up");
 
-/// The document, or 304 when the reader has it. `begins` names where it begins: it is part of the ETag.
-pub(super) fn document(
-    request: &HeaderMap,
-    document: &Document,
-    begins: &str,
-    format: Format,
-) -> Response {
+/// What caches are told of a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Caching {
+    pub(super) lifetime: Lifetime,
+    /// Whether another `Accept` would have been answered differently.
+    pub(super) negotiated: bool,
+}
+
+/// How long a response is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lifetime {
+    /// For ever.
+    Sealed,
+    /// Until it is asked again whether it has changed.
+    Revalidated,
+    /// For nobody but who asked.
+    NotStored,
+}
+
+impl Caching {
+    pub(super) const SEALED: Caching = Caching {
+        lifetime: Lifetime::Sealed,
+        negotiated: false,
+    };
+    pub(super) const UNSEALED: Caching = Caching {
+        lifetime: Lifetime::Revalidated,
+        negotiated: true,
+    };
+
+    /// A document at the feed's own URL.
+    pub(super) fn of(query: &FeedQuery) -> Self {
+        Caching {
+            negotiated: query.form.is_none(),
+            ..Caching::UNSEALED
+        }
+    }
+
+    /// One that its reader was willing to wait for.
+    pub(super) fn waited(query: &FeedQuery) -> Self {
+        Caching {
+            lifetime: Lifetime::NotStored,
+            ..Caching::of(query)
+        }
+    }
+}
+
+/// The ETag of a head or tail document that begins at `begins`: from what is named here, all that the document says
+/// follows, so the tag is the same on every instance.
+pub(super) fn tag(document: &Document, format: Format, begins: &str, query: &FeedQuery) -> String {
     let head = document
         .head
         .map(|head| head.to_string())
         .unwrap_or_default();
+    let carried = query.carried();
+    let digest = if carried.is_empty() {
+        String::new()
+    } else {
+        // A filter may be longer than a header should be.
+        let digest = Sha256::digest(carried.as_bytes());
+        let hex: String = digest[..8].iter().map(|b| format!("{b:02x}")).collect();
+        format!(".{hex}")
+    };
+    format!(
+        "\"r{RENDER_VERSION}.{}.{begins}-{head}{digest}\"",
+        format.extension()
+    )
+}
+
+/// The ETag of a sealed page.
+pub(super) fn archive_tag(document: &Document, format: Format) -> String {
     let last = document
         .events
         .last()
         .map(|event| event.cursor().to_string())
         .unwrap_or_default();
-    // All that is in the document follows from these, so the tag is the same on every instance.
-    let etag = match document.kind {
-        DocumentKind::Archive => format!("\"r{RENDER_VERSION}.{}.{last}\"", format.extension()),
-        DocumentKind::Head | DocumentKind::Tail => {
-            format!(
-                "\"r{RENDER_VERSION}.{}.{begins}-{head}\"",
-                format.extension()
-            )
-        }
-    };
+    format!("\"r{RENDER_VERSION}.{}.{last}\"", format.extension())
+}
+
+/// The headers of a document, whichever way it is sent.
+pub(super) fn headers(
+    document: &Document,
+    format: Format,
+    etag: &str,
+    caching: Caching,
+) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    set(&mut headers, header::ETAG, &etag);
-    set(
-        &mut headers,
-        header::CACHE_CONTROL,
-        &cache_control(&document.feed, document.kind),
-    );
+    set(&mut headers, header::ETAG, etag);
+    set_caching(&mut headers, caching, Some(&document.feed));
     set(&mut headers, header::LINK, &link_header(&document.links));
-    if document.kind != DocumentKind::Archive {
-        headers.insert(header::VARY, HeaderValue::from_static("Accept"));
-    }
     if let Some(head) = document.head {
         set(&mut headers, FEED_HEAD, &head.to_string());
     }
@@ -61,58 +117,32 @@ pub(super) fn document(
             if caught_up { "true" } else { "false" },
         );
     }
-    if conditional::matches(request, &etag) {
-        return (StatusCode::NOT_MODIFIED, headers).into_response();
-    }
     set(&mut headers, header::CONTENT_TYPE, format.media_type());
-    let body = match format {
-        Format::Atom => atom::write_feed(document),
-        Format::Json => json::write_batch(&document.events),
-    };
-    (headers, body).into_response()
+    headers
 }
 
-/// A single event, or 304 when the reader has it.
-pub(super) fn event(
+/// The body of a document.
+pub(super) fn body(document: &Document, format: Format) -> Vec<u8> {
+    match format {
+        Format::Atom => atom::write_feed(document),
+        Format::Json => json::write_batch(&document.events),
+    }
+}
+
+/// The document, or 304 when the reader has it.
+pub(super) fn document(
     request: &HeaderMap,
-    feed: &FeedIdentity,
-    event: &Event,
+    document: &Document,
     format: Format,
+    etag: &str,
+    caching: Caching,
 ) -> Response {
-    let etag = format!(
-        "\"r{RENDER_VERSION}.event.{}.{}\"",
-        format.extension(),
-        event.cursor()
-    );
-    let mut headers = HeaderMap::new();
-    set(&mut headers, header::ETAG, &etag);
-    set(
-        &mut headers,
-        header::CACHE_CONTROL,
-        &cache_control(feed, DocumentKind::Head),
-    );
-    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
-    if conditional::matches(request, &etag) {
+    let mut headers = headers(document, format, etag, caching);
+    if conditional::matches(request, etag) {
+        headers.remove(header::CONTENT_TYPE);
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    set(
-        &mut headers,
-        header::CONTENT_TYPE,
-        format.event_media_type(),
-    );
-    let links = Links {
-        this: event.id.to_string(),
-        current: format!("../../{}", feed.name),
-        next: None,
-        prev_archive: None,
-        tail: None,
-        events: String::new(),
-    };
-    let body = match format {
-        Format::Atom => atom::write_entry(event, &links),
-        Format::Json => json::write_event(event),
-    };
-    (headers, body).into_response()
+    (headers, body(document, format)).into_response()
 }
 
 /// A temporary redirect: where a page is now may change once it is sealed.
@@ -124,16 +154,28 @@ pub(super) fn redirect(location: &str) -> Response {
     (StatusCode::TEMPORARY_REDIRECT, headers).into_response()
 }
 
-fn cache_control(feed: &FeedIdentity, kind: DocumentKind) -> String {
-    match (kind, feed.visibility) {
-        (DocumentKind::Archive, visibility) => {
+/// Sets `Cache-Control` and `Vary`; a response of no feed is for everybody.
+pub(super) fn set_caching(headers: &mut HeaderMap, caching: Caching, feed: Option<&FeedIdentity>) {
+    let visibility = feed.map_or(Visibility::Public, |feed| feed.visibility);
+    let control = match (caching.lifetime, visibility) {
+        (Lifetime::Sealed, visibility) => {
             format!("{}, max-age=31536000, immutable", visibility.as_str())
         }
-        (DocumentKind::Head | DocumentKind::Tail, Visibility::Public) => "no-cache".to_owned(),
-        (DocumentKind::Head | DocumentKind::Tail, Visibility::Private) => {
-            "private, no-cache".to_owned()
-        }
+        (Lifetime::Revalidated, Visibility::Public) => "no-cache".to_owned(),
+        (Lifetime::Revalidated, Visibility::Private) => "private, no-cache".to_owned(),
+        (Lifetime::NotStored, _) => "no-store".to_owned(),
+    };
+    set(headers, header::CACHE_CONTROL, &control);
+    if caching.negotiated {
+        headers.insert(header::VARY, HeaderValue::from_static("Accept"));
     }
+}
+
+/// The answer to a parameter that is not known, or given twice; `taken` says what there is.
+pub(super) fn unknown_parameter(name: &str, taken: &str) -> Problem {
+    let name: String = name.chars().take(80).collect();
+    let detail = format!("{name:?} is unknown or given twice; {taken}");
+    Problem::new(&problem_types::PARAMETER_UNKNOWN, detail)
 }
 
 /// The document's links as a header (RFC 8288, section 3), since a JSON batch has no place for them.
@@ -155,7 +197,7 @@ fn link_header(links: &Links) -> String {
     .join(", ")
 }
 
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     match HeaderValue::from_str(value) {
         Ok(value) => drop(headers.insert(name, value)),
         // Links, tags and cursors are visible ASCII by their types.

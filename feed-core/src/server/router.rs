@@ -1,28 +1,68 @@
 //! The routes of the feeds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
 use http::{HeaderMap, StatusCode, header};
 use serde_json::json;
+use tokio::sync::Semaphore;
 
-use super::negotiate::{Subject, negotiate};
+use super::documents::{self, Asked};
+use super::feed_query::{FeedForm, FeedQuery};
+use super::negotiate::negotiate;
 use super::problem::Problem;
+use super::problem_types;
 use super::query::PathParams;
-use super::{build, resolve, respond};
-use crate::document::{ArchiveFile, Format, Links};
+use super::respond::unknown_parameter;
+use super::sealed::SealedPages;
+use super::stopping::Stopping;
+use super::tips::Tips;
+use super::{archive, single, stream};
+use crate::document::Format;
 use crate::error::InvalidValue;
-use crate::event::EventId;
-use crate::feed::FeedState;
-use crate::page::PageNumber;
-use crate::position::{After, Cursor, Epoch, Position};
-use crate::store::{Log, Store, Window};
+use crate::limits::{HEARTBEAT_MS, PAGE_CACHE_BYTES_MAX, WAITERS_MAX};
+use crate::store::{Log, Store};
+
+/// How the feeds are served.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RouterOptions {
+    /// Requests and event streams that may wait at the same time; [`WAITERS_MAX`] unless set.
+    pub waiters_max: usize,
+    /// After how much silence an event stream says where it is; [`HEARTBEAT_MS`] unless set.
+    pub heartbeat: Duration,
+    /// Bytes of sealed pages that are kept in memory; [`PAGE_CACHE_BYTES_MAX`] unless set.
+    pub page_cache_bytes: u64,
+}
+
+impl Default for RouterOptions {
+    fn default() -> Self {
+        RouterOptions {
+            waiters_max: WAITERS_MAX,
+            heartbeat: Duration::from_millis(HEARTBEAT_MS),
+            page_cache_bytes: PAGE_CACHE_BYTES_MAX,
+        }
+    }
+}
 
 /// The feeds of this router.
-struct Feeds(Vec<Log>);
+struct Feeds {
+    served: Vec<Served>,
+    heartbeat: Duration,
+    pages: SealedPages,
+}
+
+/// One feed, and those who wait for it.
+struct Served {
+    /// Its number in this router.
+    number: usize,
+    log: Log,
+    tips: Tips,
+}
 
 /// The routes `/feeds` and below, for these feeds of the store.
 ///
@@ -32,33 +72,79 @@ struct Feeds(Vec<Log>);
 /// # Ok(()) }
 /// ```
 ///
+/// Under [`serve`](super::serve), requests that wait are answered when the service stops.
+///
 /// # Errors
 /// When a name is no feed name.
 pub fn router<'a>(
     store: &Store,
     feeds: impl IntoIterator<Item = &'a str>,
 ) -> Result<Router, InvalidValue> {
-    let logs = feeds
+    router_with(store, feeds, &RouterOptions::default())
+}
+
+/// As [`router`], with options.
+///
+/// # Errors
+/// When a name is no feed name.
+pub fn router_with<'a>(
+    store: &Store,
+    feeds: impl IntoIterator<Item = &'a str>,
+    options: &RouterOptions,
+) -> Result<Router, InvalidValue> {
+    let places = Arc::new(Semaphore::new(
+        options.waiters_max.min(Semaphore::MAX_PERMITS),
+    ));
+    let served = feeds
         .into_iter()
-        .map(|feed| store.log(feed))
-        .collect::<Result<Vec<_>, _>>()?;
+        .enumerate()
+        .map(|(number, feed)| {
+            let log = store.log(feed)?;
+            let tips = Tips::new(log.clone(), places.clone());
+            Ok(Served { number, log, tips })
+        })
+        .collect::<Result<Vec<_>, InvalidValue>>()?;
     Ok(Router::new()
-        .route("/feeds", get(list))
-        .route("/feeds/{feed}", get(head_or_tail))
-        .route("/feeds/{feed}/archive/{epoch}/{file}", get(archive))
-        .route("/feeds/{feed}/events/{id}", get(event))
+        .route("/feeds", readable(get(list)))
+        .route("/feeds/{feed}", readable(get(own_url)))
+        .route(
+            "/feeds/{feed}/archive/{epoch}/{file}",
+            readable(get(archive_page)),
+        )
+        .route("/feeds/{feed}/events/{id}", readable(get(event)))
         .route("/feeds/{feed}/{*rest}", get(no_resource))
         .route("/feeds/{feed}/", get(no_resource))
         .route("/feeds/", get(no_resource))
         .method_not_allowed_fallback(no_method)
-        .with_state(Arc::new(Feeds(logs))))
+        .layer(axum::middleware::map_response(without_length_of_304))
+        .with_state(Arc::new(Feeds {
+            served,
+            heartbeat: options.heartbeat,
+            pages: SealedPages::new(options.page_cache_bytes),
+        })))
+}
+
+/// With an answer to OPTIONS.
+fn readable(get: MethodRouter<Arc<Feeds>>) -> MethodRouter<Arc<Feeds>> {
+    get.options(|| async {
+        let allow = [(header::ALLOW, "GET,HEAD,OPTIONS")];
+        (StatusCode::NO_CONTENT, allow)
+    })
+}
+
+/// A 304 has no body, and what axum says of its length to HEAD is not what a 200 would say (RFC 9110, section 8.6).
+async fn without_length_of_304(mut response: Response) -> Response {
+    if response.status() == StatusCode::NOT_MODIFIED {
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    response
 }
 
 impl Feeds {
-    fn find(&self, feed: &str) -> Result<&Log, Problem> {
-        self.0
+    fn find(&self, feed: &str) -> Result<&Served, Problem> {
+        self.served
             .iter()
-            .find(|log| log.feed().as_str() == feed)
+            .find(|served| served.log.feed().as_str() == feed)
             .ok_or_else(|| {
                 crate::error::StoreError::UnknownFeed(feed.chars().take(80).collect()).into()
             })
@@ -68,22 +154,12 @@ impl Feeds {
 async fn no_resource() -> Problem {
     let detail =
         "below a feed there are archive/EPOCH/PAGE.r1.atom, the same as .json, and events/ID";
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "path-unknown",
-        "There is no such resource",
-        detail,
-    )
+    Problem::new(&problem_types::PATH_UNKNOWN, detail)
 }
 
 async fn no_method() -> Problem {
     let detail = "a feed is read by GET and HEAD; what is published is appended by its service";
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method-unknown",
-        "The feed takes no such method",
-        detail,
-    )
+    Problem::new(&problem_types::METHOD_UNKNOWN, detail)
 }
 
 async fn list(
@@ -92,8 +168,8 @@ async fn list(
 ) -> Result<Response, Problem> {
     no_parameters(query.as_deref())?;
     let mut entries = Vec::new();
-    for log in &feeds.0 {
-        let stats = log.stats().await?;
+    for served in &feeds.served {
+        let stats = served.log.stats().await?;
         let identity = &stats.state.identity;
         entries.push(json!({
             "name": identity.name,
@@ -114,171 +190,58 @@ async fn list(
         .into_response())
 }
 
-async fn head_or_tail(
+/// The head, the tail, or the event stream.
+async fn own_url(
     State(feeds): State<Arc<Feeds>>,
     PathParams(feed): PathParams<String>,
     RawQuery(query): RawQuery,
+    stopping: Stopping,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let log = feeds.find(&feed)?;
-    let format = negotiate(&headers, Subject::Document)?;
-    match after_parameter(query.as_deref())? {
-        None => head(log, &headers, format).await,
-        Some(after) => tail(log, &headers, format, after).await,
-    }
-}
-
-/// The only parameter that there is, once. An unknown one is refused: a filter that is passed over would be a lie.
-fn after_parameter(query: Option<&str>) -> Result<Option<After>, Problem> {
-    let mut after = None;
-    for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        if name != "after" || after.is_some() {
-            return Err(unknown_parameter(&name, "`after` is taken, once"));
-        }
-        after = Some(
-            value
-                .parse::<After>()
-                .map_err(|error| resolve::malformed(&error))?,
-        );
-    }
-    Ok(after)
-}
-
-fn no_parameters(query: Option<&str>) -> Result<(), Problem> {
-    match url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).next() {
-        None => Ok(()),
-        Some((name, _)) => Err(unknown_parameter(&name, "none is taken here")),
-    }
-}
-
-fn unknown_parameter(name: &str, taken: &str) -> Problem {
-    let name: String = name.chars().take(80).collect();
-    let detail = format!("{name:?} is unknown or given twice; {taken}");
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "parameter-unknown",
-        "There is no such parameter",
-        detail,
-    )
-}
-
-async fn head(log: &Log, headers: &HeaderMap, format: Format) -> Result<Response, Problem> {
-    // The whole open page, padded from the last sealed one.
-    let (state, events) = log.read(Window::NewestPage).await?;
-    Ok(respond::document(
-        headers,
-        &build::head(&state, events, format),
-        "head",
-        format,
-    ))
-}
-
-async fn tail(
-    log: &Log,
-    headers: &HeaderMap,
-    format: Format,
-    after: After,
-) -> Result<Response, Problem> {
-    let at = match (resolve::position(&after), &after) {
-        (Some(position), _) => position,
-        (None, After::Event(id)) => find_event(log, *id).await?.position,
-        (None, _) => log.state().await?.head.position,
+    let Served { log, tips, .. } = feeds.find(&feed)?;
+    let query = FeedQuery::parse(query.as_deref().unwrap_or_default())?;
+    let form = match query.form {
+        Some(form) => form,
+        None => negotiate(&headers, offers(&query))?,
     };
-    let (state, mut events) = log.read(Window::PageFrom { at }).await?;
-    let is_at = |position: Position| position == at;
-    let anchor = events
-        .first()
-        .filter(|event| is_at(event.position))
-        .cloned();
-    let cursor = resolve::cursor(&state, &after, anchor.as_ref())?;
-    if let Some(page) = build::sealed_after(&state, cursor.position)
-        && matches!(after, After::Start | After::Cursor(_))
-    {
-        return Ok(respond::redirect(&build::archive_link(
-            &state, page, format,
-        )));
+    let asked = Asked {
+        headers: &headers,
+        query: &query,
+        stopping,
+    };
+    match (form, query.begin) {
+        (FeedForm::Stream, _) => stream::stream(log, tips, &asked, feeds.heartbeat).await,
+        (FeedForm::Document(format), None) => documents::head(log, &asked, format).await,
+        (FeedForm::Document(format), Some(begin)) => {
+            documents::tail(log, tips, &asked, format, begin).await
+        }
     }
-    events.retain(|event| event.position > at);
-    let document = build::tail(&state, cursor, events, format);
-    Ok(respond::document(
-        headers,
-        &document,
-        &cursor.to_string(),
-        format,
-    ))
 }
 
-async fn archive(
+/// The representations at a feed's own URL; the first is what a request gets that does not care.
+fn offers(query: &FeedQuery) -> &'static [(FeedForm, &'static str)] {
+    const ATOM: (FeedForm, &str) = (FeedForm::Document(Format::Atom), "application/atom+xml");
+    const JSON: (FeedForm, &str) = (
+        FeedForm::Document(Format::Json),
+        "application/cloudevents-batch+json",
+    );
+    const STREAM: (FeedForm, &str) = (FeedForm::Stream, stream::MEDIA_TYPE);
+    if query.http_feeds {
+        &[JSON, ATOM, STREAM]
+    } else {
+        &[ATOM, JSON, STREAM]
+    }
+}
+
+async fn archive_page(
     State(feeds): State<Arc<Feeds>>,
     PathParams((feed, epoch, file)): PathParams<(String, String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     no_parameters(query.as_deref())?;
-    let log = feeds.find(&feed)?;
-    let (Ok(epoch), Ok(file)) = (epoch.parse::<Epoch>(), file.parse::<ArchiveFile>()) else {
-        return Err(no_page(
-            "an archive page is named EPOCH/PAGE.r1.atom or EPOCH/PAGE.r1.json",
-        ));
-    };
-    let (state, events) = log.read(Window::Page(file.page)).await?;
-    if !state.history.contains(epoch) {
-        return Err(resolve::unknown_epoch(
-            &state,
-            &epoch.to_string(),
-            StatusCode::NOT_FOUND,
-        ));
-    }
-    if !state
-        .identity
-        .capacity
-        .is_sealed(file.page, state.head.position)
-    {
-        return to_tail(log, &state, file.page).await;
-    }
-    let right = build::epoch_of(&state, file.page);
-    if epoch != right {
-        return Ok(respond::redirect(&Links::archive_from_archive(
-            right,
-            file.page,
-            file.format,
-        )));
-    }
-    let document = build::archive(&state, file.page, events, file.format);
-    Ok(respond::document(&headers, &document, "", file.format))
-}
-
-/// A page that is not sealed yet: its readers go on with the tail.
-async fn to_tail(log: &Log, state: &FeedState, page: PageNumber) -> Result<Response, Problem> {
-    let before = match page.previous() {
-        None => state.history.start(),
-        Some(previous) => cursor_at(log, state.identity.capacity.last(previous)).await?,
-    };
-    let feed = Links::feed_from_archive(&state.identity.name);
-    Ok(respond::redirect(&format!("{feed}?after={before}")))
-}
-
-async fn cursor_at(log: &Log, position: Position) -> Result<Cursor, Problem> {
-    let (state, events) = log.read(Window::PageFrom { at: position }).await?;
-    events
-        .first()
-        .filter(|event| event.position == position)
-        .map(crate::event::Event::cursor)
-        .ok_or_else(|| {
-            no_page(&format!(
-                "the feed ends at position {}, before that page",
-                state.head.position
-            ))
-        })
-}
-
-fn no_page(detail: &str) -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "page-unknown",
-        "There is no such page",
-        detail,
-    )
+    let Served { number, log, .. } = feeds.find(&feed)?;
+    archive::archive(&feeds.pages, (*number, log), &headers, &epoch, &file).await
 }
 
 async fn event(
@@ -287,19 +250,13 @@ async fn event(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    no_parameters(query.as_deref())?;
-    let log = feeds.find(&feed)?;
-    let format = negotiate(&headers, Subject::Event)?;
-    let parsed: EventId = id
-        .parse()
-        .map_err(|error: InvalidValue| resolve::unknown_event(&error.found))?;
-    let event = find_event(log, parsed).await?;
-    let state = log.state().await?;
-    Ok(respond::event(&headers, &state.identity, &event, format))
+    let query = query.unwrap_or_default();
+    single::event(&feeds.find(&feed)?.log, &headers, &id, &query).await
 }
 
-async fn find_event(log: &Log, id: EventId) -> Result<crate::event::Event, Problem> {
-    log.event(id)
-        .await?
-        .ok_or_else(|| resolve::unknown_event(&id.to_string()))
+fn no_parameters(query: Option<&str>) -> Result<(), Problem> {
+    match url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).next() {
+        None => Ok(()),
+        Some((name, _)) => Err(unknown_parameter(&name, "none is taken here")),
+    }
 }

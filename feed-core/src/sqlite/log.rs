@@ -17,14 +17,16 @@ use crate::position::{Check, Cursor, Epoch, Position};
 use crate::store::Window;
 
 /// Columns of an event, in the order in which [`Feed::event`] reads them.
-const EVENT_COLUMNS: &str = r#"feed_position, id, type, subject, version, time_us, recorded_us, "check", datacontenttype,
+pub(super) const EVENT_COLUMNS: &str = r#"feed_position, id, type, subject, version, time_us, recorded_us, "check", datacontenttype,
     dataschema, traceparent, causationid, correlationid, extensions, data"#;
 
 /// A feed with its number in this file.
-struct Feed {
-    number: i64,
-    identity: Arc<FeedIdentity>,
-    history: History,
+pub(super) struct Feed {
+    pub(super) number: i64,
+    pub(super) identity: Arc<FeedIdentity>,
+    pub(super) history: History,
+    /// The newest event that was pruned; position 0 when none was.
+    pruned: (Position, Check),
 }
 
 /// Creates the feed with its first epoch, or makes sure that it is as asked for.
@@ -159,11 +161,23 @@ pub(super) fn events_of(conn: &Connection, subject: &Subject) -> Result<Vec<Even
     feed.events(conn, &sql, [subject.as_str()])
 }
 
-fn find(conn: &Connection, name: &FeedName) -> Result<Feed, StoreError> {
-    type Stored = (i64, [u8; 16], String, String, String, String, u32, u32, i64);
+pub(super) fn find(conn: &Connection, name: &FeedName) -> Result<Feed, StoreError> {
+    type Stored = (
+        i64,
+        [u8; 16],
+        String,
+        String,
+        String,
+        String,
+        u32,
+        u32,
+        i64,
+        (i64, [u8; 6]),
+    );
     let stored: Option<Stored> = conn
         .prepare_cached(
-            "SELECT feed, feed_id, author, title, source, visibility, page_capacity, event_bytes_max, created_us
+            "SELECT feed, feed_id, author, title, source, visibility, page_capacity, event_bytes_max, created_us,
+                    pruned_position, pruned_check
              FROM feeds WHERE name = ?1",
         )
         .and_then(|mut statement| {
@@ -178,13 +192,24 @@ fn find(conn: &Connection, name: &FeedName) -> Result<Feed, StoreError> {
                     row.get(6)?,
                     row.get(7)?,
                     row.get(8)?,
+                    (row.get(9)?, row.get(10)?),
                 ))
             };
             statement.query_row([name.as_str()], read).optional()
         })
         .map_err(store_error)?;
-    let (number, id, author, title, source, visibility, capacity, event_bytes_max, created_us) =
-        stored.ok_or_else(|| StoreError::UnknownFeed(name.to_string()))?;
+    let (
+        number,
+        id,
+        author,
+        title,
+        source,
+        visibility,
+        capacity,
+        event_bytes_max,
+        created_us,
+        (pruned_position, pruned_check),
+    ) = stored.ok_or_else(|| StoreError::UnknownFeed(name.to_string()))?;
     let identity = FeedIdentity {
         name: name.clone(),
         id: Uuid::from_bytes(id),
@@ -204,6 +229,10 @@ fn find(conn: &Connection, name: &FeedName) -> Result<Feed, StoreError> {
         number,
         identity: Arc::new(identity),
         history: history(conn, number)?,
+        pruned: (
+            Position::new(pruned_position as u64).map_err(corrupt)?,
+            Check::from_bytes(pruned_check),
+        ),
     })
 }
 
@@ -232,7 +261,7 @@ fn history(conn: &Connection, feed: i64) -> Result<History, StoreError> {
 }
 
 impl Feed {
-    fn state(&self, conn: &Connection) -> Result<FeedState, StoreError> {
+    pub(super) fn state(&self, conn: &Connection) -> Result<FeedState, StoreError> {
         let newest: Option<(i64, [u8; 6], i64)> = conn
             .prepare_cached(
                 r#"SELECT feed_position, "check", recorded_us FROM outbox
@@ -264,8 +293,19 @@ impl Feed {
             identity: self.identity.clone(),
             history: self.history.clone(),
             head,
+            earliest: self.earliest(),
             updated,
         })
+    }
+
+    /// The cursor before the oldest event that is still there.
+    pub(super) fn earliest(&self) -> Cursor {
+        let (position, check) = self.pruned;
+        Cursor {
+            epoch: self.history.epoch_at(position),
+            position,
+            check,
+        }
     }
 
     /// The last `limit` events up to `head`, oldest first.
@@ -293,7 +333,7 @@ impl Feed {
         )
     }
 
-    fn events(
+    pub(super) fn events(
         &self,
         conn: &Connection,
         sql: &str,
@@ -340,7 +380,7 @@ impl Feed {
     }
 }
 
-fn time(micros: i64) -> Result<DateTime<Utc>, StoreError> {
+pub(super) fn time(micros: i64) -> Result<DateTime<Utc>, StoreError> {
     DateTime::from_timestamp_micros(micros)
         .map(to_micros)
         .ok_or_else(|| StoreError::Corrupt(format!("{micros} is no time")))

@@ -9,10 +9,16 @@ use rusqlite::Connection;
 use crate::error::StoreError;
 use crate::store::Migrations;
 
-const OWN: [(&str, &str); 1] = [(
-    "V1__feeds",
-    include_str!("../../migrations/sqlite/V1__feeds.sql"),
-)];
+const OWN: [(&str, &str); 2] = [
+    (
+        "V1__feeds",
+        include_str!("../../migrations/sqlite/V1__feeds.sql"),
+    ),
+    (
+        "V2__pruning",
+        include_str!("../../migrations/sqlite/V2__pruning.sql"),
+    ),
+];
 const OWN_TABLE: &str = "feed_core_migrations";
 
 /// Applies this crate's migrations, then the service's.

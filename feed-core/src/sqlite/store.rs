@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread::JoinHandle;
 
+use chrono::{DateTime, Utc};
 use deadpool_sqlite::{Config, Hook, HookError, Pool, Runtime};
 use rusqlite::Connection;
 use tokio::runtime::Handle;
@@ -11,13 +12,16 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::connection::{check_library, open_writer, prepare_reader, store_error};
 use super::tx::Access;
+use super::watcher::Watcher;
 use super::writer::{Command, Write, Writer, run_work};
-use super::{log, migrate};
+use super::{log, migrate, scan};
 use crate::error::StoreError;
 use crate::event::{Event, EventId, FeedName};
 use crate::feed::{FeedConfig, FeedState};
+use crate::filter::Filter;
 use crate::limits::{READERS_MAX, WRITE_QUEUE_MAX};
-use crate::store::{Migrations, Tx, Window};
+use crate::position::{Cursor, Position};
+use crate::store::{Migrations, Scan, Tx, Window};
 
 pub(crate) struct SqliteStore {
     /// Taken away to close: the writer ends when no sender is left.
@@ -26,6 +30,8 @@ pub(crate) struct SqliteStore {
     thread: Mutex<Option<JoinHandle<()>>>,
     readers: Pool,
     commits: watch::Receiver<u64>,
+    /// Taken away to close.
+    watcher: Mutex<Option<Watcher>>,
 }
 
 impl SqliteStore {
@@ -38,15 +44,17 @@ impl SqliteStore {
         let opened = tokio::task::spawn_blocking(move || {
             let mut conn = open_writer(&path)?;
             migrate::migrate(&mut conn, &path, migrations)?;
+            let watcher = Watcher::start(&path, committed.clone())?;
             let writer = Writer::new(conn, committed)?;
-            std::thread::Builder::new()
+            let thread = std::thread::Builder::new()
                 .name("sqlite-writer".into())
                 .spawn(move || writer.run(queue, &runtime))
                 .map_err(|error| {
                     StoreError::Database(format!("the writer thread did not start: {error}"))
-                })
+                })?;
+            Ok::<_, StoreError>((thread, watcher))
         });
-        let thread = opened
+        let (thread, watcher) = opened
             .await
             .map_err(|error| StoreError::Panicked(error.to_string()))??;
         Ok(SqliteStore {
@@ -54,6 +62,7 @@ impl SqliteStore {
             thread: Mutex::new(Some(thread)),
             readers,
             commits,
+            watcher: Mutex::new(Some(watcher)),
         })
     }
 
@@ -105,6 +114,26 @@ impl SqliteStore {
             .await
     }
 
+    pub(crate) async fn scan_log(
+        &self,
+        feed: FeedName,
+        after: Position,
+        filter: Filter,
+        limit: u32,
+    ) -> Result<Scan, StoreError> {
+        self.with_reader(move |conn| scan::scan(conn, &feed, after, &filter, limit))
+            .await
+    }
+
+    pub(crate) async fn cursor_before(
+        &self,
+        feed: FeedName,
+        time: DateTime<Utc>,
+    ) -> Result<Cursor, StoreError> {
+        self.with_reader(move |conn| scan::cursor_before(conn, &feed, time))
+            .await
+    }
+
     pub(crate) async fn create_feed(&self, config: FeedConfig) -> Result<FeedState, StoreError> {
         let name = config.name.clone();
         let (reply, answer) = oneshot::channel();
@@ -125,9 +154,14 @@ impl SqliteStore {
 
     pub(crate) async fn close(&self) {
         drop(lock(&self.queue).take());
+        let watcher = lock(&self.watcher).take();
         let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
-            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+            let join = move || {
+                drop(watcher);
+                thread.join()
+            };
+            let joined = tokio::task::spawn_blocking(join).await;
             if !matches!(joined, Ok(Ok(()))) {
                 tracing::error!("the writer thread panicked");
             }

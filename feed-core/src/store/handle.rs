@@ -131,7 +131,8 @@ impl Store {
         })
     }
 
-    /// Changes whenever this process committed an append.
+    /// Changes when an append was committed: by this process at once, by another one within
+    /// [`WATCH_INTERVAL_MS`](crate::limits::WATCH_INTERVAL_MS). May change without one.
     pub fn commits(&self) -> watch::Receiver<u64> {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.commits(),

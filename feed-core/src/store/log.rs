@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use tokio::sync::watch;
+
 use super::handle::{Backend, Store};
 use crate::error::StoreError;
 use crate::event::{Event, EventId, FeedName};
 use crate::feed::FeedState;
+use crate::filter::Filter;
 use crate::page::PageNumber;
 use crate::position::{Cursor, Position};
 
@@ -38,6 +42,19 @@ pub enum Window {
     },
 }
 
+/// What a search for wanted events found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scan {
+    /// The feed at that moment.
+    pub state: FeedState,
+    /// The cursor of the event at which the search began; none when the feed has none there.
+    pub from: Option<Cursor>,
+    /// The events that are wanted, oldest first.
+    pub events: Vec<Event>,
+    /// The cursor of the last event that was looked at; as `from` when there was none to look at.
+    pub upto: Option<Cursor>,
+}
+
 /// Figures of one feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogStats {
@@ -60,6 +77,11 @@ impl Log {
     /// The feed's name.
     pub fn feed(&self) -> &FeedName {
         &self.feed
+    }
+
+    /// Changes when an append was committed; see [`Store::commits`].
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.store.commits()
     }
 
     /// The feed's state and the events of `window`, as of one moment.
@@ -87,6 +109,38 @@ impl Log {
     pub async fn event(&self, id: EventId) -> Result<Option<Event>, StoreError> {
         match &self.store.backend {
             Backend::Sqlite(sqlite) => sqlite.read_event(self.feed.clone(), id).await,
+        }
+    }
+
+    /// Up to `limit` events that `filter` wants among the [`SCAN_EVENTS_MAX`] behind `after`, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownFeed`], or when the database fails.
+    ///
+    /// [`SCAN_EVENTS_MAX`]: crate::limits::SCAN_EVENTS_MAX
+    pub async fn scan(
+        &self,
+        after: Position,
+        filter: &Filter,
+        limit: u32,
+    ) -> Result<Scan, StoreError> {
+        match &self.store.backend {
+            Backend::Sqlite(sqlite) => {
+                sqlite
+                    .scan_log(self.feed.clone(), after, filter.clone(), limit)
+                    .await
+            }
+        }
+    }
+
+    /// The cursor behind the last event that was recorded before `time`; the one before the oldest event if there
+    /// is none.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownFeed`], or when the database fails.
+    pub async fn cursor_before(&self, time: DateTime<Utc>) -> Result<Cursor, StoreError> {
+        match &self.store.backend {
+            Backend::Sqlite(sqlite) => sqlite.cursor_before(self.feed.clone(), time).await,
         }
     }
 

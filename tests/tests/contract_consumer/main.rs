@@ -11,6 +11,7 @@
 )]
 
 mod bounds;
+mod codings;
 mod documents;
 mod failures;
 mod handlers;

@@ -79,6 +79,25 @@ async fn i11_the_running_consumer_ends_when_it_halts() {
 }
 
 #[tokio::test]
+async fn i11_a_refusal_is_known_by_the_last_segment_of_its_type() {
+    for problem_type in [
+        "/problems/cursor-diverged",
+        "https://example.org/docs/cursor-diverged?lang=en",
+        "urn:feedway:problem:cursor-diverged",
+    ] {
+        let feed = ScriptedFeed::new(1, 5);
+        let (reader, server) = (Reader::at(&feed, 3).await, ScriptedServer::start().await);
+        let body = serde_json::json!({ "type": problem_type, "detail": "the script says it" });
+        let refusal =
+            ResponseTemplate::new(409).set_body_raw(body.to_string(), "application/problem+json");
+        server.on(&feed.after(3), [refusal]);
+        let error = failure(&mut reader.consumer(&server.feed_url())).await;
+        let is_refused = matches!(&error, ConsumerError::Halted(Halt::CursorRefused { .. }));
+        assert!(is_refused, "{problem_type}: {error:?}");
+    }
+}
+
+#[tokio::test]
 async fn i11_a_problem_of_any_other_type_is_tried_again() {
     let feed = ScriptedFeed::new(1, 5);
     let (reader, server) = (Reader::at(&feed, 3).await, ScriptedServer::start().await);
@@ -88,14 +107,12 @@ async fn i11_a_problem_of_any_other_type_is_tried_again() {
         problem(404, "page-unknown"),
         // Not of our types, whatever it ends with.
         ResponseTemplate::new(409).set_body_raw(
-            r#"{"type":"https://example.org/urn:feedway:problem:cursor-diverged"}"#,
+            r#"{"type":"https://example.org/cursor-diverged/x"}"#,
             "application/problem+json",
         ),
         // A text that only looks like one.
-        ResponseTemplate::new(409).set_body_raw(
-            r#"{"type":"urn:feedway:problem:cursor-diverged"}"#,
-            "text/plain",
-        ),
+        ResponseTemplate::new(409)
+            .set_body_raw(r#"{"type":"/problems/cursor-diverged"}"#, "text/plain"),
     ];
     let mut consumer = reader.consumer(&server.feed_url());
     for other in others {

@@ -186,7 +186,7 @@ pub(crate) fn redirect(location: &str) -> ResponseTemplate {
 /// A problem document.
 pub(crate) fn problem(status: u16, slug: &str) -> ResponseTemplate {
     let body = serde_json::json!({
-        "type": format!("urn:feedway:problem:{slug}"),
+        "type": format!("/problems/{slug}"),
         "title": "No",
         "status": status,
         "detail": format!("the script says {slug}"),

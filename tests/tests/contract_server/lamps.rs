@@ -56,6 +56,25 @@ pub(crate) async fn append(store: &Store, count: u64) {
     appended.unwrap();
 }
 
+/// Appends `count` events of these types in turn, about three subjects in turn.
+pub(crate) async fn append_types(store: &Store, types: &'static [&'static str], count: u64) {
+    // As many as one command has the time for.
+    for begin in (0..count).step_by(1_000) {
+        let appended: Result<(), AppendError> = store
+            .write(async move |tx: &mut Tx<'_>| {
+                for number in begin..count.min(begin + 1_000) {
+                    let subject = Subject::new(format!("lamp-{}", number % 3)).expect("a subject");
+                    let event_type = types[number as usize % types.len()];
+                    let event = NewEvent::json(event_type, &number).expect("an event");
+                    tx.append(LAMPS, &subject, Expected::Any, &[event]).await?;
+                }
+                Ok(())
+            })
+            .await;
+        appended.unwrap();
+    }
+}
+
 pub(crate) async fn all_events(store: &Store) -> Vec<Event> {
     let log = store.log(LAMPS).unwrap();
     log.read(Window::Newest { limit: 100_000 }).await.unwrap().1

@@ -7,13 +7,19 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod bounds;
 mod caching;
+mod codings;
 mod cursors;
 mod documents;
 mod epochs;
 mod events;
 mod lamps;
+mod parameters;
 mod problems;
+mod sequences;
 #[path = "../served/mod.rs"]
 mod served;
+mod stream;
+mod waiting;
 mod walks;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use feed_core::client::{ClientOptions, FeedClient, Fetched, Seen, verify};
+use feed_core::client::{ClientOptions, FeedClient, FetchOptions, Fetched, Seen, verify};
 use feed_core::{After, Cursor, Event, EventId, Format};
 use rusqlite::Connection;
 
@@ -38,7 +38,7 @@ impl Witness {
             };
             let fetched = match self
                 .client
-                .fetch(&self.client.tail(&after), None, false)
+                .fetch(&self.client.tail(&after), FetchOptions::default())
                 .await
             {
                 Ok(fetched) => fetched,

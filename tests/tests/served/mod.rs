@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use feed_core::client::{ClientOptions, FeedClient};
-use feed_core::server::{bind, router, serve};
+use feed_core::server::{RouterOptions, bind, router_with, serve};
 use feed_core::{DocumentError, Event, Format, ReadDocument, Store, atom, json};
 use reqwest::header::HeaderMap;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,12 @@ pub(crate) struct Served {
 impl Served {
     /// Serves these feeds of the store below [`PREFIX`].
     pub(crate) async fn start(store: &Store, feeds: &[&str]) -> Self {
-        let routes = router(store, feeds.iter().copied()).unwrap();
+        Self::start_with(store, feeds, &RouterOptions::default()).await
+    }
+
+    /// As [`start`](Self::start), with options.
+    pub(crate) async fn start_with(store: &Store, feeds: &[&str], options: &RouterOptions) -> Self {
+        let routes = router_with(store, feeds.iter().copied(), options).unwrap();
         let app = Router::new().nest(PREFIX, routes);
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
@@ -37,6 +42,10 @@ impl Served {
         FeedClient::new(&origin, ClientOptions::default()).unwrap();
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
+            // What is on the wire is looked at.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
             .build()
             .unwrap();
         let stop = CancellationToken::new();
@@ -46,6 +55,22 @@ impl Served {
             http,
             stop,
         }
+    }
+
+    /// Tells the service to stop.
+    #[allow(dead_code, reason = "of use where something waits")]
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// The response to a GET, whose body is still to come.
+    #[allow(dead_code, reason = "of use where a body has no end")]
+    pub(crate) async fn open(&self, url: &Url, headers: &[(&str, &str)]) -> reqwest::Response {
+        let mut request = self.http.get(url.clone());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.unwrap()
     }
 
     /// Where it listens, such as `http://127.0.0.1:8081`.

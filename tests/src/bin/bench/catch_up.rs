@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use feed_core::client::{ClientOptions, FeedClient, Fetched, Seen, verify};
+use feed_core::client::{ClientOptions, FeedClient, FetchOptions, Fetched, Seen, verify};
 use feed_core::{After, Consumer, Event, Handlers, Migrations, StepOutcome, Store, Tx};
 use rusqlite::{Connection, TransactionBehavior};
 use tempfile::TempDir;
@@ -85,7 +85,7 @@ impl Prepared {
         let (mut seen, mut read) = (Seen::Nothing, 0);
         let mut url = client.tail(&After::Start);
         while read < u64::from(self.events) {
-            let Fetched::Page(page) = client.fetch(&url, None, false).await? else {
+            let Fetched::Page(page) = client.fetch(&url, FetchOptions::default()).await? else {
                 return Err("the feed answered 304 to a request without a tag".into());
             };
             let fresh = verify(seen, page.document.events)?;

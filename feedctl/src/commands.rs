@@ -1,0 +1,4 @@
+//! The commands: one file each, with its arguments and what it does.
+
+pub(crate) mod conformance;
+pub(crate) mod tail;

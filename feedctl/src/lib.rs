@@ -1,0 +1,21 @@
+//! The operator's command line for feeds; see `feedctl --help`.
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `main.rs` | parses, runs, exits |
+//! | `cli.rs` | the command line, exit codes |
+//! | `connect.rs` | what all commands ask of a server: the URL, the token |
+//! | `output.rs` | stdout, also when nobody reads it any more; colours |
+//! | `commands/` | one file a command |
+//! | `conformance/` | the rules of the protocol, run against any server |
+//! | `follow/` | following a feed: places, resuming, verifying, printing |
+
+mod cli;
+mod commands;
+pub mod conformance;
+mod connect;
+mod follow;
+mod output;
+mod text;
+
+pub use cli::{Cli, CliError};
