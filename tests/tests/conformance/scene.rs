@@ -36,12 +36,15 @@ impl Scene {
         Self::spoiled(|router| router).await
     }
 
+    /// Serves a feed without events.
+    pub(crate) async fn empty() -> Self {
+        let store = new_store().await;
+        Self::serve(store, |router| router).await
+    }
+
     /// Serves the feed through `spoil`.
     pub(crate) async fn spoiled(spoil: impl FnOnce(Router) -> Router) -> Self {
-        let store = TempStore::new(Migrations::NONE).await;
-        let config = FeedConfig::new(LAMPS, "lamp-svc").unwrap();
-        let config = config.page_capacity(CAPACITY).unwrap();
-        store.create_feed(config).await.unwrap();
+        let store = new_store().await;
         for number in 0..7 {
             append(&store, number).await;
         }
@@ -49,6 +52,10 @@ impl Scene {
         for number in 7..10 {
             append(&store, number).await;
         }
+        Self::serve(store, spoil).await
+    }
+
+    async fn serve(store: TempStore, spoil: impl FnOnce(Router) -> Router) -> Self {
         let routes = spoil(router(&store, [LAMPS]).unwrap());
         let app = Router::new()
             .nest(PREFIX, routes)
@@ -88,6 +95,14 @@ impl Drop for Scene {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+async fn new_store() -> TempStore {
+    let store = TempStore::new(Migrations::NONE).await;
+    let config = FeedConfig::new(LAMPS, "lamp-svc").unwrap();
+    let config = config.page_capacity(CAPACITY).unwrap();
+    store.create_feed(config).await.unwrap();
+    store
 }
 
 /// Appends one event; the kinds come in turn.
