@@ -2,6 +2,7 @@
 
 mod customers;
 mod geos;
+mod problem_types;
 mod reservations;
 
 #[cfg(test)]
@@ -11,9 +12,12 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use feed_core::server::Problem;
+use feed_core::server::{Problem, ProblemType, problem_types as common};
 use feed_core::{Store, StoreError};
 use serde::Serialize;
+
+use problem_types as own;
+pub use problem_types::PROBLEM_TYPES;
 
 use crate::storage::{ChangeError, Put};
 
@@ -31,9 +35,7 @@ pub(crate) fn routes(store: &Store) -> Router {
 /// The answer for a path that is none of ours.
 pub(crate) async fn no_such_path() -> Problem {
     Problem::new(
-        StatusCode::NOT_FOUND,
-        "path-unknown",
-        "There is nothing here",
+        &common::PATH_UNKNOWN,
         "there are /geos, /customers, /reservations/{order_id}, /feeds, /livez, /readyz and /version",
     )
 }
@@ -41,39 +43,22 @@ pub(crate) async fn no_such_path() -> Problem {
 /// The answer for a method that a path does not take.
 pub(crate) async fn no_such_method() -> Problem {
     Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method-unknown",
-        "The path does not take this method",
+        &common::METHOD_UNKNOWN,
         "the Allow header lists those that it takes",
     )
 }
 
 /// Something that is not there, such as `customer`, with what was looked for.
-fn unknown(what: &'static str, id: &str) -> Problem {
+fn unknown(kind: &'static ProblemType, what: &'static str, id: &str) -> Problem {
     let id: String = id.chars().take(80).collect();
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "unknown",
-        "There is nothing of that name",
-        format!("there is no {what} {id:?}"),
-    )
+    Problem::new(kind, format!("there is no {what} {id:?}"))
 }
 
 /// A change that was not made, as it is told to whoever asked for it.
 fn refused(error: ChangeError) -> Problem {
     match error {
-        ChangeError::Overtaken(_) => Problem::new(
-            StatusCode::CONFLICT,
-            "overtaken",
-            "Somebody else was quicker",
-            format!("{error}; try again"),
-        ),
-        ChangeError::NoReservation(_) => Problem::new(
-            StatusCode::NOT_FOUND,
-            "unknown",
-            "There is nothing of that name",
-            error.to_string(),
-        ),
+        ChangeError::Overtaken(_) => Problem::new(&own::OVERTAKEN, format!("{error}; try again")),
+        ChangeError::NoReservation(_) => Problem::new(&own::RESERVATION_UNKNOWN, error.to_string()),
         ChangeError::Append(error) => error.into(),
         ChangeError::Invalid(error) => StoreError::Corrupt(error.to_string()).into(),
     }

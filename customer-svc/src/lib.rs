@@ -27,4 +27,5 @@ mod storage;
 
 pub use app::{Application, HttpSettings, PollerSettings, RunError, Settings, StartError};
 pub use cli::{Cli, CliError};
+pub use http::PROBLEM_TYPES;
 pub use import::{ImportError, ImportSettings};

@@ -66,6 +66,8 @@ pub const REQUEST_MS_MAX: u64 = 30_000;
 /// Longest time that a request may wait for an event, in milliseconds; below [`REQUEST_MS_MAX`], so that it is the
 /// waiting that ends and not the request.
 pub const WAIT_MS_MAX: u64 = 25_000;
+/// Sealed pages that a process keeps in memory as they are sent, in bytes.
+pub const PAGE_CACHE_BYTES_MAX: u64 = 64 << 20;
 /// Requests and event streams that wait at the same time, in one process.
 pub const WAITERS_MAX: usize = 10_000;
 /// After how much silence an event stream says where it is, in milliseconds.

@@ -1,5 +1,6 @@
 //! Harnesses for the tests of services that are built on this crate.
 
+pub mod fuzz;
 mod given;
 mod temp_store;
 

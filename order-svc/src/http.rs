@@ -2,15 +2,18 @@
 
 mod orders;
 mod place;
+mod problem_types;
 
 #[cfg(test)]
 mod tests;
 
 use axum::Router;
-use axum::http::StatusCode;
 use axum::routing::{get, post};
-use feed_core::server::Problem;
+use feed_core::server::{Problem, problem_types as common};
 use feed_core::{DecideError, Store, StoreError};
+
+use problem_types as own;
+pub use problem_types::PROBLEM_TYPES;
 
 use crate::domain::{OrderError, OrderId};
 
@@ -26,9 +29,7 @@ pub(crate) fn routes(store: &Store) -> Router {
 /// The answer for a path that is none of ours.
 pub(crate) async fn no_such_path() -> Problem {
     Problem::new(
-        StatusCode::NOT_FOUND,
-        "path-unknown",
-        "There is nothing here",
+        &common::PATH_UNKNOWN,
         "there are /orders, /feeds, /livez, /readyz and /version",
     )
 }
@@ -36,9 +37,7 @@ pub(crate) async fn no_such_path() -> Problem {
 /// The answer for a method that a path does not take.
 pub(crate) async fn no_such_method() -> Problem {
     Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method-unknown",
-        "The path does not take this method",
+        &common::METHOD_UNKNOWN,
         "the Allow header lists those that it takes",
     )
 }
@@ -46,9 +45,7 @@ pub(crate) async fn no_such_method() -> Problem {
 fn no_such_order(id: &str) -> Problem {
     let id: String = id.chars().take(80).collect();
     Problem::new(
-        StatusCode::NOT_FOUND,
-        "order-unknown",
-        "There is no such order",
+        &own::ORDER_UNKNOWN,
         format!("no order has the id {id:?}; GET /orders lists those that there are"),
     )
 }
@@ -63,19 +60,12 @@ fn refused(order_id: &OrderId, error: DecideError<OrderError>) -> Problem {
     match error {
         DecideError::Refused(refusal) => match refusal {
             OrderError::Unknown => no_such_order(order_id.as_str()),
-            OrderError::Settled { status, .. } => Problem::new(
-                StatusCode::CONFLICT,
-                "order-settled",
-                "The order does not wait for an answer any more",
-                refusal.to_string(),
-            )
-            .with("order_status", status),
-            OrderError::Exists(_) | OrderError::InTime(_) => Problem::new(
-                StatusCode::CONFLICT,
-                "order-refused",
-                "The order refuses",
-                refusal.to_string(),
-            ),
+            OrderError::Settled { status, .. } => {
+                Problem::new(&own::ORDER_SETTLED, refusal.to_string()).with("order_status", status)
+            }
+            OrderError::Exists(_) | OrderError::InTime(_) => {
+                Problem::new(&own::ORDER_REFUSED, refusal.to_string())
+            }
         },
         DecideError::Append(error) => error.into(),
         DecideError::Invalid(error) => StoreError::Corrupt(error.to_string()).into(),

@@ -27,3 +27,4 @@ mod storage;
 
 pub use app::{Application, HttpSettings, PollerSettings, RunError, Settings, StartError};
 pub use cli::{Cli, CliError};
+pub use http::PROBLEM_TYPES;

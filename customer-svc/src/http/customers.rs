@@ -2,12 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use feed_core::server::{JsonBody, Limit, PathParams, Problem, QueryParams};
 use feed_core::{Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
 
+use super::problem_types as own;
 use super::{put_response, refused, unknown};
 use crate::domain::{CurrentMbps, Customer, CustomerId, GeoSlug, Name};
 use crate::storage::{self, ChangeError, CustomerRow};
@@ -64,13 +64,13 @@ pub(super) async fn one(
     PathParams(id): PathParams<String>,
 ) -> Result<Json<CustomerRow>, Problem> {
     let Ok(customer_id) = CustomerId::try_from(id.clone()) else {
-        return Err(unknown("customer", &id));
+        return Err(unknown(&own::CUSTOMER_UNKNOWN, "customer", &id));
     };
     store
         .read(async move |tx: &mut Tx<'_>| storage::customer(tx, &customer_id).await)
         .await?
         .map(Json)
-        .ok_or_else(|| unknown("customer", &id))
+        .ok_or_else(|| unknown(&own::CUSTOMER_UNKNOWN, "customer", &id))
 }
 
 pub(super) async fn put(
@@ -78,14 +78,8 @@ pub(super) async fn put(
     PathParams(id): PathParams<String>,
     JsonBody(body): JsonBody<StateCustomer>,
 ) -> Result<Response, Problem> {
-    let customer_id = CustomerId::try_from(id).map_err(|error| {
-        Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "path-invalid",
-            "The path is not valid",
-            error.to_string(),
-        )
-    })?;
+    let customer_id = CustomerId::try_from(id)
+        .map_err(|error| Problem::new(&own::PATH_INVALID, error.to_string()))?;
     let url = format!("/customers/{customer_id}");
     let stated = Customer {
         customer_id,

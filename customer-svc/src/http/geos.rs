@@ -2,12 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use feed_core::server::{JsonBody, Limit, PathParams, Problem, QueryParams};
 use feed_core::{Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
 
+use super::problem_types as own;
 use super::{put_response, refused, unknown};
 use crate::domain::{CapacityMbps, Geo, GeoSlug, MaxMbps, Name};
 use crate::storage::{self, ChangeError, GeoRow};
@@ -58,13 +58,13 @@ pub(super) async fn one(
     PathParams(geo): PathParams<String>,
 ) -> Result<Json<GeoRow>, Problem> {
     let Ok(slug) = GeoSlug::try_from(geo.clone()) else {
-        return Err(unknown("geo", &geo));
+        return Err(unknown(&own::GEO_UNKNOWN, "geo", &geo));
     };
     store
         .read(async move |tx: &mut Tx<'_>| storage::geo(tx, &slug).await)
         .await?
         .map(Json)
-        .ok_or_else(|| unknown("geo", &geo))
+        .ok_or_else(|| unknown(&own::GEO_UNKNOWN, "geo", &geo))
 }
 
 pub(super) async fn put(
@@ -72,14 +72,8 @@ pub(super) async fn put(
     PathParams(geo): PathParams<String>,
     JsonBody(body): JsonBody<StateGeo>,
 ) -> Result<Response, Problem> {
-    let geo = GeoSlug::try_from(geo).map_err(|error| {
-        Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "path-invalid",
-            "The path is not valid",
-            error.to_string(),
-        )
-    })?;
+    let geo = GeoSlug::try_from(geo)
+        .map_err(|error| Problem::new(&own::PATH_INVALID, error.to_string()))?;
     let url = format!("/geos/{geo}");
     let stated = Geo {
         geo,

@@ -5,6 +5,7 @@ use axum::extract::State;
 use feed_core::server::{PathParams, Problem};
 use feed_core::{Store, Tx};
 
+use super::problem_types as own;
 use super::unknown;
 use crate::domain::OrderId;
 use crate::storage::{self, ReservationRow};
@@ -14,11 +15,15 @@ pub(super) async fn one(
     PathParams(id): PathParams<String>,
 ) -> Result<Json<ReservationRow>, Problem> {
     let Ok(order_id) = OrderId::try_from(id.clone()) else {
-        return Err(unknown("reservation of the order", &id));
+        return Err(unknown(
+            &own::RESERVATION_UNKNOWN,
+            "reservation of the order",
+            &id,
+        ));
     };
     store
         .read(async move |tx: &mut Tx<'_>| storage::reservation(tx, &order_id).await)
         .await?
         .map(Json)
-        .ok_or_else(|| unknown("reservation of the order", &id))
+        .ok_or_else(|| unknown(&own::RESERVATION_UNKNOWN, "reservation of the order", &id))
 }

@@ -48,7 +48,7 @@ impl Format {
 }
 
 /// Name of an archive file, such as `12.r1.atom`: page, render version, format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ArchiveFile {
     /// The page.
     pub page: PageNumber,

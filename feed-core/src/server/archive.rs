@@ -1,19 +1,40 @@
 //! The sealed pages.
 
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 
+use super::coding::Coding;
 use super::problem::Problem;
+use super::problem_types;
 use super::respond::{self, Caching};
+use super::sealed::{Key, SealedPage, SealedPages};
 use super::{build, resolve};
 use crate::document::{ArchiveFile, Links};
+use crate::error::StoreError;
 use crate::feed::FeedState;
 use crate::page::PageNumber;
 use crate::position::{Cursor, Epoch, Position};
 use crate::store::{Log, Window};
 
+/// What an archive URL leads to when it is no page that can be sent: a redirect, or a problem.
+struct Elsewhere(Response);
+
+impl From<Problem> for Elsewhere {
+    fn from(problem: Problem) -> Self {
+        Elsewhere(problem.into_response())
+    }
+}
+
+impl From<StoreError> for Elsewhere {
+    fn from(error: StoreError) -> Self {
+        Problem::from(error).into()
+    }
+}
+
+/// The page of an archive URL, in a coding that the reader takes.
 pub(super) async fn archive(
-    log: &Log,
+    pages: &SealedPages,
+    (feed, log): (usize, &Log),
     headers: &HeaderMap,
     epoch: &str,
     file: &str,
@@ -23,37 +44,42 @@ pub(super) async fn archive(
             "an archive page is named EPOCH/PAGE.r1.atom or EPOCH/PAGE.r1.json",
         ));
     };
+    let key = Key {
+        feed,
+        epoch,
+        file,
+        coding: Coding::negotiate(headers),
+    };
+    match pages.get(key, render(log, epoch, file)).await {
+        Ok(page) => Ok(page.respond(headers)),
+        Err(Elsewhere(response)) => Ok(response),
+    }
+}
+
+async fn render(log: &Log, epoch: Epoch, file: ArchiveFile) -> Result<SealedPage, Elsewhere> {
     let (state, events) = log.read(Window::Page(file.page)).await?;
     if !state.history.contains(epoch) {
-        return Err(resolve::unknown_epoch(
-            &state,
-            &epoch.to_string(),
-            StatusCode::NOT_FOUND,
-        ));
+        let epoch = epoch.to_string();
+        return Err(resolve::unknown_epoch(&state, &epoch, StatusCode::NOT_FOUND).into());
     }
     let capacity = state.identity.capacity;
     if capacity.last(file.page) <= state.earliest.position {
-        return Err(resolve::pruned(&state, format!("page {}", file.page)));
+        return Err(resolve::pruned(&state, format!("page {}", file.page)).into());
     }
     if !capacity.is_sealed(file.page, state.head.position) {
-        return to_tail(log, &state, file.page).await;
+        return Err(Elsewhere(to_tail(log, &state, file.page).await?));
     }
     let right = build::epoch_of(&state, file.page);
     if epoch != right {
-        return Ok(respond::redirect(&Links::archive_from_archive(
-            right,
-            file.page,
-            file.format,
-        )));
+        let link = Links::archive_from_archive(right, file.page, file.format);
+        return Err(Elsewhere(respond::redirect(&link)));
     }
     let document = build::archive(&state, file.page, events, file.format);
     let tag = respond::archive_tag(&document, file.format);
-    Ok(respond::document(
+    let headers = respond::headers(&document, file.format, &tag, Caching::SEALED);
+    Ok(SealedPage::new(
         headers,
-        &document,
-        file.format,
-        &tag,
-        Caching::SEALED,
+        respond::body(&document, file.format),
     ))
 }
 
@@ -82,10 +108,5 @@ async fn cursor_at(log: &Log, position: Position) -> Result<Cursor, Problem> {
 }
 
 fn no_page(detail: &str) -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "page-unknown",
-        "There is no such page",
-        detail,
-    )
+    Problem::new(&problem_types::PAGE_UNKNOWN, detail)
 }

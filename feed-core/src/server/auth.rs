@@ -7,10 +7,11 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
+use super::problem_types;
 use crate::limits::TOKEN_FILE_BYTES_MAX;
 
 /// Shortest token, in bytes: shorter ones can be guessed.
@@ -136,17 +137,13 @@ async fn check(State(tokens): State<Tokens>, request: Request, next: Next) -> Re
     match tokens.right_of(request.headers()) {
         Some(right) if right >= needed => next.run(request).await,
         Some(_) => Problem::new(
-            StatusCode::FORBIDDEN,
-            "token-reads-only",
-            "This token may only read",
+            &problem_types::TOKEN_READS_ONLY,
             "use a token that the service's token file lists as `write`",
         )
         .into_response(),
         None => {
             let mut response = Problem::new(
-                StatusCode::UNAUTHORIZED,
-                "token-missing",
-                "A bearer token is needed",
+                &problem_types::TOKEN_MISSING,
                 "send Authorization: Bearer TOKEN with a token of the service's token file",
             )
             .into_response();

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
+use super::problem_types;
 use crate::limits::REQUEST_BODY_BYTES_MAX;
 
 /// The request's JSON body as a `T`.
@@ -58,20 +59,13 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "body-not-json",
-        "The body has to be JSON",
+        &problem_types::BODY_NOT_JSON,
         "send it with Content-Type: application/json, and not compressed",
     ))
 }
 
 fn invalid(reason: String) -> Problem {
-    Problem::new(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "body-invalid",
-        "The body is not what is asked for",
-        reason,
-    )
+    Problem::new(&problem_types::BODY_INVALID, reason)
 }
 
 fn refusal(rejection: &JsonRejection) -> Problem {
@@ -82,17 +76,10 @@ fn refusal(rejection: &JsonRejection) -> Problem {
         JsonRejection::JsonDataError(_) => invalid(reason),
         JsonRejection::BytesRejection(bytes) if bytes.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "body-too-large",
-                "The body is too large",
+                &problem_types::BODY_TOO_LARGE,
                 format!("{REQUEST_BODY_BYTES_MAX} bytes at most"),
             )
         }
-        _ => Problem::new(
-            StatusCode::BAD_REQUEST,
-            "body-malformed",
-            "The body is no JSON",
-            reason,
-        ),
+        _ => Problem::new(&problem_types::BODY_MALFORMED, reason),
     }
 }

@@ -10,6 +10,7 @@ use super::feed_query::{Begin, FeedQuery};
 use super::look::{Found, Wanted};
 use super::prefer::{self, PREFERENCE_APPLIED};
 use super::problem::Problem;
+use super::problem_types;
 use super::respond::{self, Caching};
 use super::stopping::Stopping;
 use super::tips::{Tips, Waiter};
@@ -140,24 +141,12 @@ async fn until_found(
 impl From<super::feed_query::QueryError> for Problem {
     fn from(error: super::feed_query::QueryError) -> Self {
         use super::feed_query::QueryError;
-        let (slug, title) = match &error {
-            QueryError::Unknown(_) | QueryError::Twice(_) => {
-                ("parameter-unknown", "There is no such parameter")
-            }
+        let kind = match &error {
+            QueryError::Unknown(_) | QueryError::Twice(_) => &problem_types::PARAMETER_UNKNOWN,
             QueryError::Cursor(error) => return resolve::malformed(error),
-            QueryError::Invalid(_) => (
-                "parameter-invalid",
-                "A parameter has a value that it cannot have",
-            ),
-            QueryError::Conflict(_) => {
-                ("parameter-conflict", "These parameters do not go together")
-            }
+            QueryError::Invalid(_) => &problem_types::PARAMETER_INVALID,
+            QueryError::Conflict(_) => &problem_types::PARAMETER_CONFLICT,
         };
-        Problem::new(
-            http::StatusCode::BAD_REQUEST,
-            slug,
-            title,
-            error.to_string(),
-        )
+        Problem::new(kind, error.to_string())
     }
 }

@@ -48,13 +48,23 @@ impl Wanted {
     }
 
     async fn look_at_page(&self, log: &Log, after: &After, at: Position) -> Result<Found, Problem> {
-        let (state, mut events) = log.read(Window::PageFrom { at }).await?;
+        let window = match self.limit {
+            None => Window::PageFrom { at },
+            // No more than is wanted, beside the event at the cursor.
+            Some(limit) => Window::After {
+                after: Position::new(at.get().saturating_sub(1)).unwrap_or_default(),
+                limit: limit.saturating_add(1),
+            },
+        };
+        let (state, mut events) = log.read(window).await?;
         let there = events
             .first()
             .filter(|event| event.position == at)
             .map(Event::cursor);
         let from = resolve::cursor(&state, after, at, there)?;
-        events.retain(|event| event.position > at);
+        let capacity = state.identity.capacity;
+        let end = capacity.last(capacity.page_after(at));
+        events.retain(|event| event.position > at && event.position <= end);
         Ok(self.found(state, from, events))
     }
 

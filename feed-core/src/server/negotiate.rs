@@ -1,8 +1,9 @@
 //! Which representation a request gets (RFC 9110, section 12.5.1).
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 
 use super::problem::Problem;
+use super::problem_types;
 
 /// The best of what is offered, by `Accept`; the first where the request does not care.
 pub(super) fn negotiate<T: Copy>(
@@ -32,9 +33,7 @@ pub(super) fn negotiate<T: Copy>(
     match best {
         Some((offer, quality)) if quality > 0 => Ok(offer),
         _ => Err(Problem::new(
-            StatusCode::NOT_ACCEPTABLE,
-            "not-acceptable",
-            "There is no such representation",
+            &problem_types::NOT_ACCEPTABLE,
             "ask for one of the media types in `available`",
         )
         .with(
@@ -47,15 +46,15 @@ pub(super) fn negotiate<T: Copy>(
     }
 }
 
-/// One media range of an `Accept` header.
-struct Range {
+/// One media range of an `Accept` header, or one coding of `Accept-Encoding`.
+pub(super) struct Range {
     media_type: String,
     /// In thousandths.
     quality: u16,
 }
 
 impl Range {
-    fn parse(text: &str) -> Option<Range> {
+    pub(super) fn parse(text: &str) -> Option<Range> {
         let mut parts = text.split(';').map(str::trim);
         let media_type = parts
             .next()
@@ -69,6 +68,22 @@ impl Range {
             media_type,
             quality: (quality * 1000.0) as u16,
         })
+    }
+
+    /// The same as an item of `Accept-Encoding`, whose `*` is any coding and whose `x-gzip` is gzip (RFC 9110,
+    /// section 8.4.1.3).
+    pub(super) fn of_coding(mut self) -> Self {
+        match self.media_type.as_str() {
+            "*" => self.media_type = "*/*".to_owned(),
+            "x-gzip" => self.media_type = "gzip".to_owned(),
+            _ => {}
+        }
+        self
+    }
+
+    /// Whether it names exactly this.
+    pub(super) fn names(&self, media_type: &str) -> bool {
+        self.media_type == media_type
     }
 
     /// How closely the range names the media type; none when it does not.
@@ -85,7 +100,7 @@ impl Range {
 }
 
 /// The quality that the closest range gives, in thousandths; 0 when none fits.
-fn quality(ranges: &[Range], media_type: &str) -> u16 {
+pub(super) fn quality(ranges: &[Range], media_type: &str) -> u16 {
     ranges
         .iter()
         .filter_map(|range| Some((range.closeness(media_type)?, range.quality)))
@@ -97,6 +112,7 @@ fn quality(ranges: &[Range], media_type: &str) -> u16 {
 mod tests {
     use super::*;
     use crate::document::Format;
+    use http::StatusCode;
 
     const OFFERS: [(Format, &str); 2] = [
         (Format::Atom, "application/atom+xml"),

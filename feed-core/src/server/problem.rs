@@ -5,14 +5,17 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::problem_type::ProblemType;
+use super::problem_types;
 use crate::error::{AppendError, StoreError};
 
 /// An error as it is told over HTTP: what happened, and what to do about it.
 ///
 /// ```
-/// use feed_core::server::Problem;
-/// let problem = Problem::new(http::StatusCode::CONFLICT, "order-settled", "The order is settled", "it is CONFIRMED")
-///     .with("status_now", "CONFIRMED");
+/// use feed_core::server::{Problem, problem_types};
+/// let problem = Problem::new(&problem_types::VERSION_CONFLICT, "the lamp was switched meanwhile")
+///     .with("current_version", 7);
+/// assert_eq!(problem.status(), 409);
 /// ```
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -22,16 +25,12 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem of the type `/problems/{slug}`; `detail` says what is wrong in this case and what helps.
-    pub fn new(
-        status: StatusCode,
-        slug: &'static str,
-        title: &'static str,
-        detail: impl Into<String>,
-    ) -> Self {
+    /// A problem of this type, with its usual status; `detail` says what is wrong in this case and what helps.
+    pub fn new(kind: &'static ProblemType, detail: impl Into<String>) -> Self {
+        let status = kind.status();
         let mut members = Map::new();
-        members.insert("type".into(), format!("/problems/{slug}").into());
-        members.insert("title".into(), title.into());
+        members.insert("type".into(), kind.uri().into());
+        members.insert("title".into(), kind.title.into());
         members.insert("status".into(), status.as_u16().into());
         members.insert("detail".into(), detail.into().into());
         Problem {
@@ -39,6 +38,13 @@ impl Problem {
             members,
             retry_after_s: None,
         }
+    }
+
+    /// With another status than the usual one of its type.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self.with("status", status.as_u16())
     }
 
     /// With a further member, for machines. A value without a JSON form is left out.
@@ -85,26 +91,20 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         if let StoreError::UnknownFeed(feed) = &error {
             return Problem::new(
-                StatusCode::NOT_FOUND,
-                "feed-unknown",
-                "There is no such feed",
+                &problem_types::FEED_UNKNOWN,
                 format!("no feed {feed:?} here; GET /feeds lists those that there are"),
             );
         }
         tracing::error!(%error, "a request failed");
         if error.is_transient() {
             Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "The service cannot answer now",
+                &problem_types::UNAVAILABLE,
                 "its database is busy, full or out of reach; try again",
             )
             .retry_after(1)
         } else {
             Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "The service failed",
+                &problem_types::INTERNAL,
                 "its log says why; trying again will not help",
             )
         }
@@ -115,19 +115,13 @@ impl From<AppendError> for Problem {
     fn from(error: AppendError) -> Self {
         match error {
             AppendError::Store(error) => error.into(),
-            AppendError::Conflict { current, .. } => Problem::new(
-                StatusCode::CONFLICT,
-                "version-conflict",
-                "Somebody else was quicker",
-                error.to_string(),
-            )
-            .with("current_version", current),
-            AppendError::TooLarge { .. } | AppendError::Count { .. } => Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "event-too-large",
-                "The event is too large",
-                error.to_string(),
-            ),
+            AppendError::Conflict { current, .. } => {
+                { Problem::new(&problem_types::VERSION_CONFLICT, error.to_string()) }
+                    .with("current_version", current)
+            }
+            AppendError::TooLarge { .. } | AppendError::Count { .. } => {
+                Problem::new(&problem_types::EVENT_TOO_LARGE, error.to_string())
+            }
             AppendError::IdTaken { .. }
             | AppendError::SubjectElsewhere { .. }
             | AppendError::Full(_)

@@ -1,12 +1,12 @@
 //! Paths and query strings: typed, and refused by a problem; lists that come in pages.
 
 use axum::extract::{FromRequestParts, Path, Query};
-use http::StatusCode;
 use http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
+use super::problem_types;
 use crate::error::InvalidValue;
 use crate::limits::{LIST_ITEMS_DEFAULT, LIST_ITEMS_MAX};
 
@@ -21,12 +21,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathPar
         let path = Path::<T>::from_request_parts(parts, state).await;
         path.map(|Path(parameters)| PathParams(parameters))
             .map_err(|rejection| {
-                Problem::new(
-                    StatusCode::BAD_REQUEST,
-                    "path-malformed",
-                    "The path cannot be read",
-                    rejection.body_text(),
-                )
+                Problem::new(&problem_types::PATH_MALFORMED, rejection.body_text())
             })
     }
 }
@@ -45,12 +40,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T>
             .map_err(|rejection| {
                 let source = std::error::Error::source(&rejection).map(ToString::to_string);
                 let reason = source.unwrap_or_else(|| rejection.body_text());
-                Problem::new(
-                    StatusCode::BAD_REQUEST,
-                    "query-invalid",
-                    "A parameter of the URL is not valid",
-                    reason,
-                )
+                Problem::new(&problem_types::QUERY_INVALID, reason)
             })
     }
 }

@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use super::problem::Problem;
+use super::problem_types;
 use crate::feed::FeedState;
 use crate::position::{After, Cursor, Position};
 
@@ -49,12 +50,7 @@ pub(super) fn cursor(
 }
 
 pub(super) fn malformed(error: &crate::error::InvalidValue) -> Problem {
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "cursor-malformed",
-        "That is no cursor",
-        error.to_string(),
-    )
+    Problem::new(&problem_types::CURSOR_MALFORMED, error.to_string())
 }
 
 pub(super) fn unknown_epoch(state: &FeedState, epoch: &str, status: StatusCode) -> Problem {
@@ -64,25 +60,20 @@ pub(super) fn unknown_epoch(state: &FeedState, epoch: &str, status: StatusCode) 
         .iter()
         .map(|(_, epoch)| epoch.to_string())
         .collect();
-    Problem::new(
-        status,
-        "epoch-unknown",
-        "The cursor is from another history",
+    Problem::new(&problem_types::EPOCH_UNKNOWN,
         format!(
             "feed {:?} has no epoch {epoch}: it was restored, or this is another feed. Find out what the reader has \
              seen that the feed has lost, then set its cursor by hand",
             state.identity.name.as_str()
         ),
     )
+    .with_status(status)
     .with("epochs", epochs)
     .with("head", state.head.to_string())
 }
 
 fn diverged(state: &FeedState, asked: Cursor, ours: Cursor) -> Problem {
-    Problem::new(
-        StatusCode::CONFLICT,
-        "cursor-diverged",
-        "The cursor names another event",
+    Problem::new(&problem_types::CURSOR_DIVERGED,
         format!(
             "position {} has another event here than the one that the reader saw: the history was changed under it. \
              Find out what the reader has seen that the feed has lost, then set its cursor by hand",
@@ -95,10 +86,7 @@ fn diverged(state: &FeedState, asked: Cursor, ours: Cursor) -> Problem {
 }
 
 fn beyond_head(state: &FeedState, asked: Position) -> Problem {
-    Problem::new(
-        StatusCode::CONFLICT,
-        "cursor-beyond-head",
-        "The cursor lies beyond the head",
+    Problem::new(&problem_types::CURSOR_BEYOND_HEAD,
         format!(
             "the feed ends at position {}, the reader has seen {asked}: the feed has lost events, or this is another \
              feed. Find out what was lost, then set the cursor by hand",
@@ -111,10 +99,7 @@ fn beyond_head(state: &FeedState, asked: Position) -> Problem {
 
 /// What was asked for is not there any more: `what`.
 pub(super) fn pruned(state: &FeedState, what: String) -> Problem {
-    Problem::new(
-        StatusCode::GONE,
-        "cursor-pruned",
-        "That part of the feed was pruned",
+    Problem::new(&problem_types::CURSOR_PRUNED,
         format!(
             "{what} was pruned. The feed can be read from {} on: find out what the reader has missed, then set its \
              cursor to that by hand",
@@ -127,9 +112,7 @@ pub(super) fn pruned(state: &FeedState, what: String) -> Problem {
 
 pub(super) fn unknown_event(id: &str) -> Problem {
     Problem::new(
-        StatusCode::NOT_FOUND,
-        "event-unknown",
-        "There is no such event",
+        &problem_types::EVENT_UNKNOWN,
         format!("this feed has no event {id}"),
     )
 }

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::conditional;
 use super::feed_query::FeedQuery;
 use super::problem::Problem;
+use super::problem_types;
 use crate::document::{Document, Format, Links, RENDER_VERSION};
 use crate::feed::{FeedIdentity, Visibility};
 use crate::{atom, json};
@@ -95,14 +96,13 @@ pub(super) fn archive_tag(document: &Document, format: Format) -> String {
     format!("\"r{RENDER_VERSION}.{}.{last}\"", format.extension())
 }
 
-/// The document, or 304 when the reader has it.
-pub(super) fn document(
-    request: &HeaderMap,
+/// The headers of a document, whichever way it is sent.
+pub(super) fn headers(
     document: &Document,
     format: Format,
     etag: &str,
     caching: Caching,
-) -> Response {
+) -> HeaderMap {
     let mut headers = HeaderMap::new();
     set(&mut headers, header::ETAG, etag);
     set_caching(&mut headers, caching, Some(&document.feed));
@@ -117,15 +117,32 @@ pub(super) fn document(
             if caught_up { "true" } else { "false" },
         );
     }
-    if conditional::matches(request, etag) {
-        return (StatusCode::NOT_MODIFIED, headers).into_response();
-    }
     set(&mut headers, header::CONTENT_TYPE, format.media_type());
-    let body = match format {
+    headers
+}
+
+/// The body of a document.
+pub(super) fn body(document: &Document, format: Format) -> Vec<u8> {
+    match format {
         Format::Atom => atom::write_feed(document),
         Format::Json => json::write_batch(&document.events),
-    };
-    (headers, body).into_response()
+    }
+}
+
+/// The document, or 304 when the reader has it.
+pub(super) fn document(
+    request: &HeaderMap,
+    document: &Document,
+    format: Format,
+    etag: &str,
+    caching: Caching,
+) -> Response {
+    let mut headers = headers(document, format, etag, caching);
+    if conditional::matches(request, etag) {
+        headers.remove(header::CONTENT_TYPE);
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    (headers, body(document, format)).into_response()
 }
 
 /// A temporary redirect: where a page is now may change once it is sealed.
@@ -158,12 +175,7 @@ pub(super) fn set_caching(headers: &mut HeaderMap, caching: Caching, feed: Optio
 pub(super) fn unknown_parameter(name: &str, taken: &str) -> Problem {
     let name: String = name.chars().take(80).collect();
     let detail = format!("{name:?} is unknown or given twice; {taken}");
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "parameter-unknown",
-        "There is no such parameter",
-        detail,
-    )
+    Problem::new(&problem_types::PARAMETER_UNKNOWN, detail)
 }
 
 /// The document's links as a header (RFC 8288, section 3), since a JSON batch has no place for them.

@@ -15,14 +15,16 @@ use super::documents::{self, Asked};
 use super::feed_query::{FeedForm, FeedQuery};
 use super::negotiate::negotiate;
 use super::problem::Problem;
+use super::problem_types;
 use super::query::PathParams;
 use super::respond::unknown_parameter;
+use super::sealed::SealedPages;
 use super::stopping::Stopping;
 use super::tips::Tips;
 use super::{archive, single, stream};
 use crate::document::Format;
 use crate::error::InvalidValue;
-use crate::limits::{HEARTBEAT_MS, WAITERS_MAX};
+use crate::limits::{HEARTBEAT_MS, PAGE_CACHE_BYTES_MAX, WAITERS_MAX};
 use crate::store::{Log, Store};
 
 /// How the feeds are served.
@@ -33,6 +35,8 @@ pub struct RouterOptions {
     pub waiters_max: usize,
     /// After how much silence an event stream says where it is; [`HEARTBEAT_MS`] unless set.
     pub heartbeat: Duration,
+    /// Bytes of sealed pages that are kept in memory; [`PAGE_CACHE_BYTES_MAX`] unless set.
+    pub page_cache_bytes: u64,
 }
 
 impl Default for RouterOptions {
@@ -40,6 +44,7 @@ impl Default for RouterOptions {
         RouterOptions {
             waiters_max: WAITERS_MAX,
             heartbeat: Duration::from_millis(HEARTBEAT_MS),
+            page_cache_bytes: PAGE_CACHE_BYTES_MAX,
         }
     }
 }
@@ -48,10 +53,13 @@ impl Default for RouterOptions {
 struct Feeds {
     served: Vec<Served>,
     heartbeat: Duration,
+    pages: SealedPages,
 }
 
 /// One feed, and those who wait for it.
 struct Served {
+    /// Its number in this router.
+    number: usize,
     log: Log,
     tips: Tips,
 }
@@ -89,10 +97,11 @@ pub fn router_with<'a>(
     ));
     let served = feeds
         .into_iter()
-        .map(|feed| {
+        .enumerate()
+        .map(|(number, feed)| {
             let log = store.log(feed)?;
             let tips = Tips::new(log.clone(), places.clone());
-            Ok(Served { log, tips })
+            Ok(Served { number, log, tips })
         })
         .collect::<Result<Vec<_>, InvalidValue>>()?;
     Ok(Router::new()
@@ -111,6 +120,7 @@ pub fn router_with<'a>(
         .with_state(Arc::new(Feeds {
             served,
             heartbeat: options.heartbeat,
+            pages: SealedPages::new(options.page_cache_bytes),
         })))
 }
 
@@ -144,22 +154,12 @@ impl Feeds {
 async fn no_resource() -> Problem {
     let detail =
         "below a feed there are archive/EPOCH/PAGE.r1.atom, the same as .json, and events/ID";
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "path-unknown",
-        "There is no such resource",
-        detail,
-    )
+    Problem::new(&problem_types::PATH_UNKNOWN, detail)
 }
 
 async fn no_method() -> Problem {
     let detail = "a feed is read by GET and HEAD; what is published is appended by its service";
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method-unknown",
-        "The feed takes no such method",
-        detail,
-    )
+    Problem::new(&problem_types::METHOD_UNKNOWN, detail)
 }
 
 async fn list(
@@ -198,7 +198,7 @@ async fn own_url(
     stopping: Stopping,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let Served { log, tips } = feeds.find(&feed)?;
+    let Served { log, tips, .. } = feeds.find(&feed)?;
     let query = FeedQuery::parse(query.as_deref().unwrap_or_default())?;
     let form = match query.form {
         Some(form) => form,
@@ -240,7 +240,8 @@ async fn archive_page(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     no_parameters(query.as_deref())?;
-    archive::archive(&feeds.find(&feed)?.log, &headers, &epoch, &file).await
+    let Served { number, log, .. } = feeds.find(&feed)?;
+    archive::archive(&feeds.pages, (*number, log), &headers, &epoch, &file).await
 }
 
 async fn event(

@@ -9,12 +9,12 @@ use axum::extract::DefaultBodyLimit;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::trace::TraceLayer;
 
 use super::problem::Problem;
+use super::problem_types;
 use super::stopping::Stopping;
 use crate::limits::{DRAIN_MS_MAX, REQUEST_BODY_BYTES_MAX, REQUEST_MS_MAX};
 
@@ -86,14 +86,9 @@ async fn in_time(request: Request, next: Next) -> Response {
             let detail = format!(
                 "no answer within {REQUEST_MS_MAX} ms; what was asked for may be done all the same"
             );
-            Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "timeout",
-                "The request took too long",
-                detail,
-            )
-            .retry_after(1)
-            .into_response()
+            Problem::new(&problem_types::TIMEOUT, detail)
+                .retry_after(1)
+                .into_response()
         }
     }
 }
@@ -102,6 +97,7 @@ async fn in_time(request: Request, next: Next) -> Response {
 mod tests {
     use super::*;
     use axum::routing::get;
+    use http::StatusCode;
     use tower::ServiceExt;
 
     #[tokio::test(start_paused = true)]

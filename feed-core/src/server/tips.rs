@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::problem::Problem;
+use super::problem_types;
 use crate::error::StoreError;
 use crate::event::Event;
 use crate::feed::FeedState;
@@ -58,9 +59,7 @@ impl Tips {
         let shared = &self.shared;
         let place = shared.places.clone().try_acquire_owned().map_err(|_| {
             Problem::new(
-                http::StatusCode::SERVICE_UNAVAILABLE,
-                "too-many-waiters",
-                "Too many wait here already",
+                &problem_types::TOO_MANY_WAITERS,
                 "poll without waiting, or ask again later",
             )
             .retry_after(1)

@@ -8,6 +8,7 @@ use feed_core::{DecideError, Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::problem_types as own;
 use super::refused;
 use crate::domain::{CustomerId, OrderCommand, OrderError, OrderId, RequestedMbps};
 use crate::storage::{self, OrderRow};
@@ -72,9 +73,7 @@ pub(super) async fn place(
         )
             .into_response()),
         Err(PlaceError::KeyTaken) => Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "idempotency-key-reused",
-            "The Idempotency-Key belongs to another request",
+            &own::IDEMPOTENCY_KEY_REUSED,
             "this key came with another body before; send a new key with a new order",
         )),
         Err(PlaceError::Decide(error)) => Err(refused(&id, error)),
@@ -149,9 +148,7 @@ fn idempotency(headers: &HeaderMap, order: &PlaceOrder) -> Result<Option<Idempot
 
 fn invalid_key() -> Problem {
     Problem::new(
-        StatusCode::BAD_REQUEST,
-        "idempotency-key-invalid",
-        "The Idempotency-Key is not valid",
+        &own::IDEMPOTENCY_KEY_INVALID,
         "Idempotency-Key: 1 to 255 visible ASCII characters, once",
     )
 }

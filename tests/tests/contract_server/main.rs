@@ -8,6 +8,7 @@
 )]
 
 mod caching;
+mod codings;
 mod cursors;
 mod documents;
 mod epochs;
@@ -15,6 +16,7 @@ mod events;
 mod lamps;
 mod parameters;
 mod problems;
+mod sequences;
 #[path = "../served/mod.rs"]
 mod served;
 mod stream;

@@ -42,7 +42,7 @@ impl Served {
         FeedClient::new(&origin, ClientOptions::default()).unwrap();
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            // What is sent is to be seen as it is.
+            // What is on the wire is looked at.
             .no_gzip()
             .no_brotli()
             .no_zstd()
@@ -58,17 +58,25 @@ impl Served {
     }
 
     /// Tells the service to stop.
+    #[allow(dead_code, reason = "of use where something waits")]
     pub(crate) fn stop(&self) {
         self.stop.cancel();
     }
 
     /// The response to a GET, whose body is still to come.
+    #[allow(dead_code, reason = "of use where a body has no end")]
     pub(crate) async fn open(&self, url: &Url, headers: &[(&str, &str)]) -> reqwest::Response {
         let mut request = self.http.get(url.clone());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         request.send().await.unwrap()
+    }
+
+    /// Where it listens, such as `http://127.0.0.1:8081`.
+    #[allow(dead_code, reason = "of use where something stands in between")]
+    pub(crate) fn origin(&self) -> &str {
+        self.origin.as_str().trim_end_matches('/')
     }
 
     /// A URL below the prefix, such as `/feeds/lamps`.

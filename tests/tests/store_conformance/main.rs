@@ -12,6 +12,7 @@
 mod appending;
 mod concurrency;
 mod reading;
+mod searching;
 
 use std::sync::Arc;
 

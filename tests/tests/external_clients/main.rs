@@ -1,0 +1,28 @@
+//! Feeds as programs see them that nobody here wrote: feed readers, validators, SDKs, caches. They run as processes of
+//! their own against the live services and against a feed of events that are easily broken on the way.
+//!
+//! What each of them saw is written to stderr, so that a check that looked at nothing does not pass for one. Each is also
+//! shown a document that is broken in a way which it has to notice.
+
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
+mod between;
+mod feeds;
+mod readers;
+mod tools;
+
+#[path = "../served/nasty.rs"]
+#[allow(dead_code, reason = "its parts are named by other tests")]
+mod nasty;
+#[path = "../end_to_end/running.rs"]
+#[allow(dead_code, reason = "no test here restarts a service")]
+mod running;
+#[path = "../served/mod.rs"]
+#[allow(dead_code, reason = "most replies are read by others here")]
+mod served;
