@@ -121,7 +121,7 @@ async fn feeds(kit: &Kit) -> Verdict {
         )?;
         let updated = doc.time(feed, "updated")?;
         // In the head the newest event stands first; a tail may end before it.
-        let expected = match (is_sealed, &doc.reply.url == &kit.feed) {
+        let expected = match (is_sealed, doc.reply.url == kit.feed) {
             (true, _) => doc.events.last().map(|event| event.recorded),
             (false, true) => doc.events.first().map(|event| event.recorded),
             (false, false) => None,

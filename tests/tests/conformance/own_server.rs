@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::scene::{Scene, append, not_passed};
 
 /// Rules that the server does not keep yet; the list becomes empty.
-const NOT_YET: [&str; 2] = ["B3", "H5"];
+const NOT_YET: [&str; 1] = ["B3"];
 
 fn without_those(mut options: Options) -> Options {
     options.except = NOT_YET.map(str::to_owned).to_vec();
@@ -57,13 +57,13 @@ async fn appends_meanwhile_make_nothing_fail() {
             append(&store, number).await;
             number += 1;
             // So often that the feed grows between most requests.
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         number
     });
     let report = run(without_those(scene.options())).await.unwrap();
     stop.cancel();
     let appended = busy.await.unwrap();
-    assert!(appended > 100, "{appended} events");
+    assert!(appended > 50, "{appended} events");
     assert_eq!(report.count(Outcome::Failed), 0, "{report}");
 }

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use feed_core::server::{bind, router, serve};
+use feed_core::server::{RouterOptions, bind, router_with, serve};
 use feed_core::testing::TempStore;
 use feed_core::{
     AppendError, Data, Epoch, Expected, Extension, FeedConfig, Migrations, NewEvent, Store,
@@ -56,7 +57,10 @@ impl Scene {
     }
 
     async fn serve(store: TempStore, spoil: impl FnOnce(Router) -> Router) -> Self {
-        let routes = spoil(router(&store, [LAMPS]).unwrap());
+        let mut options = RouterOptions::default();
+        // A run is over as soon as the stream has been silent for long enough.
+        options.heartbeat = Duration::from_millis(500);
+        let routes = spoil(router_with(&store, [LAMPS], &options).unwrap());
         let app = Router::new()
             .nest(PREFIX, routes)
             // The pages that explain problems are the service's, not the router's.

@@ -42,10 +42,6 @@ impl Asked {
         self.path.is_empty() && !self.query.contains("after") && !self.query.contains("since")
     }
 
-    pub(crate) fn is_tail(&self) -> bool {
-        self.path.is_empty() && !self.is_head()
-    }
-
     pub(crate) fn is_sealed(&self) -> bool {
         self.path.starts_with("/archive/")
     }
