@@ -15,9 +15,9 @@ mod feed_query;
 mod health;
 mod look;
 mod negotiate;
+mod open_files;
 #[cfg(feature = "openapi")]
 pub mod openapi;
-mod open_files;
 mod prefer;
 mod problem;
 mod problem_pages;

@@ -269,6 +269,7 @@ fn own_url_problems() -> Value {
 /// One sealed page.
 fn archive(feed: &Value) -> Value {
     let named = ["ETag", "Cache-Control", "Link", "Vary"];
+    let sent = [&named[..], &["Content-Encoding"]].concat();
     let epoch = json!({
         "name": "epoch", "in": "path", "required": true, "schema": { "type": "string", "pattern": whole(&[EPOCH]) },
         "description": "Epoch of the page's last event", "example": "11851188dcbf6bdf",
@@ -280,7 +281,7 @@ fn archive(feed: &Value) -> Value {
         "example": format!("1.r{RENDER_VERSION}.json"),
     });
     let ok = json!({
-        "description": "The page; its bytes never change", "headers": header_refs(&named),
+        "description": "The page; its bytes never change", "headers": header_refs(&sent),
         "content": { ATOM: {}, JSON: batch() },
     });
     let redirect = "The page is not sealed yet: the tail; or it is found under another epoch";

@@ -64,10 +64,13 @@ pub(super) fn complete(
     guarded: bool,
 ) {
     let storeless = operation["tags"][0] == STORELESS;
-    let mut problems = vec![usual(&types::URI_TOO_LONG), usual(&types::TIMEOUT)];
+    let mut problems = vec![
+        usual(&types::URI_TOO_LONG),
+        usual(&types::TIMEOUT),
+        usual(&types::INTERNAL),
+    ];
     if !storeless {
         problems.push(usual(&types::UNAVAILABLE));
-        problems.push(usual(&types::INTERNAL));
     }
     if path.contains('{') {
         problems.push(usual(&types::PATH_MALFORMED));
