@@ -16,11 +16,12 @@
 //!
 //! | part | files |
 //! | --- | --- |
-//! | asking | `kit`, `reply`, `link`, `sse`, `xml`, `append` |
+//! | asking | `kit`, `ask`, `reply`, `link`, `sse`, `xml`, `append` |
 //! | what most rules look at | `walk` |
-//! | the rules, by group | `events`, `cursors`, `resources`, `documents`, `parameters`, `filters`, `waiting`, `stream`, `linking`, `caching`, `negotiation`, `json`, `atom`, `problems`, `bounds` |
+//! | the rules, by group | `events`, `payload`, `cursors`, `resources`, `documents`, `methods`, `parameters`, `filters`, `waiting`, `stream`, `linking`, `caching`, `negotiation`, `json`, `atom`, `problems`, `bounds` |
 
 mod append;
+mod ask;
 mod atom;
 mod bounds;
 mod caching;
@@ -32,8 +33,10 @@ mod json;
 mod kit;
 mod link;
 mod linking;
+mod methods;
 mod negotiation;
 mod parameters;
+mod payload;
 mod problems;
 mod reply;
 mod report;

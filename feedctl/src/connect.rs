@@ -1,4 +1,4 @@
-//! What every command asks of a server: where, and as whom.
+//! As whom a command asks a server.
 
 use std::path::PathBuf;
 
@@ -7,23 +7,20 @@ use feed_core::client::bearer_token_from_file;
 
 use crate::cli::CliError;
 
-/// The feed, and the token for it.
+/// The token that a server may ask for.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Connect {
-    /// The feed's own URL, such as http://127.0.0.1:8081/feeds/orders
-    #[arg(value_name = "FEED-URL")]
-    pub(crate) url: String,
+pub(crate) struct Token {
     /// File that holds the bearer token; without it, the token itself is taken from FEEDCTL_TOKEN if that is set
     #[arg(long, env = "FEEDCTL_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
 
-impl Connect {
+impl Token {
     /// The token, if one is given.
     ///
     /// # Errors
     /// When it cannot be read, or is none.
-    pub(crate) fn token(&self) -> Result<Option<String>, CliError> {
+    pub(crate) fn load(&self) -> Result<Option<String>, CliError> {
         if let Some(path) = &self.token_file {
             let token = bearer_token_from_file(path);
             return token

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `main.rs` | parses, runs, exits |
 //! | `cli.rs` | the command line, exit codes |
-//! | `connect.rs` | what all commands ask of a server: the URL, the token |
+//! | `connect.rs` | the token that a server may ask for |
 //! | `output.rs` | stdout, also when nobody reads it any more; colours |
 //! | `commands/` | one file a command |
 //! | `conformance/` | the rules of the protocol, run against any server |

@@ -19,6 +19,14 @@ pub(crate) fn printable(text: &str) -> String {
         .collect()
 }
 
+/// `1 event`, `2 events`.
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        number => format!("{number} {noun}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 use crate::cli::CliError;
 use crate::conformance::{self, Append, Options, Outcome, SetupError, UNCHECKED, rules};
-use crate::connect::Connect;
+use crate::connect::Token;
 use crate::output::{self, Color, ColorWhen, Painted};
 
 const AFTER_HELP: &str = "\
@@ -27,8 +27,11 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
+    /// The feed's own URL, such as http://127.0.0.1:8081/feeds/orders
+    #[arg(value_name = "FEED-URL", required_unless_present = "list")]
+    url: Option<String>,
     #[command(flatten)]
-    connect: Option<Connect>,
+    token: Token,
     /// Command for the shell that makes an event appear in the feed, or several, and ends
     #[arg(long, env = "FEEDCTL_APPEND", value_name = "CMD")]
     append: Option<String>,
@@ -69,13 +72,9 @@ pub(crate) async fn run(args: Args, color: ColorWhen) -> Result<(), CliError> {
     if args.list {
         return print(list(args.output)?).await;
     }
-    let Some(connect) = &args.connect else {
-        return Err(CliError::Usage(
-            "the URL of a feed is needed, such as http://127.0.0.1:8081/feeds/orders; --list shows the rules".into(),
-        ));
-    };
-    let mut options = Options::new(&connect.url);
-    options.bearer_token = connect.token()?;
+    // Without --list the command line has one.
+    let mut options = Options::new(args.url.unwrap_or_default());
+    options.bearer_token = args.token.load()?;
     options.timeout = Duration::from_millis(args.timeout_ms);
     options.events_max = usize::try_from(args.events_max).unwrap_or(usize::MAX);
     options.append = args.append.clone().map(Append::Command);

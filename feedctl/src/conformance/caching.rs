@@ -4,7 +4,8 @@ use feed_core::Format;
 use feed_core::limits::DOCUMENT_BYTES_MAX;
 use url::Url;
 
-use super::kit::{Kit, error_chain};
+use super::ask::error_chain;
+use super::kit::Kit;
 use super::reply::{Reply, short};
 use super::rule::{Fault, Rule, Verdict, failed, rule, skipped};
 

@@ -149,7 +149,7 @@ async fn leads_on(kit: &Kit) -> Verdict {
     }
     // With a limit, next leads behind the last event that was taken, not behind those that were left out.
     let event_type = events[0].event_type.as_str();
-    let filter = vec![("type", event_type), ("limit", "1")];
+    let filter = [("type", event_type), ("limit", "1")];
     let mut expected = events
         .iter()
         .filter(|event| event.event_type.as_str() == event_type);

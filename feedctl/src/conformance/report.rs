@@ -113,11 +113,7 @@ impl RuleResult {
 
 /// On one line, bounded, and without what could play tricks on a terminal: it may be a server's text.
 pub(super) fn one_line(text: &str) -> String {
-    let clean = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect::<String>();
-    crate::text::cut(&clean, SEEN_CHARS_MAX)
+    crate::text::cut(&crate::text::printable(text), SEEN_CHARS_MAX)
 }
 
 #[cfg(test)]

@@ -97,6 +97,7 @@ async fn tail(kit: &Kit) -> Verdict {
         )));
     }
     let events = kit.need_events(1)?;
+    let mut before = 0;
     for walked in &kit.walk.documents {
         let came = &events[walked.events.clone()];
         let rises = came
@@ -105,7 +106,19 @@ async fn tail(kit: &Kit) -> Verdict {
         walked
             .reply
             .ensure(rises, "its events are not oldest first")?;
+        let first = came
+            .first()
+            .map_or(before + 1, |event| event.position.get());
+        walked.reply.ensure(
+            first == before + 1,
+            format_args!("it begins with position {first}, expected {}", before + 1),
+        )?;
+        before = came.last().map_or(before, |event| event.position.get());
         if walked.is_sealed() {
+            walked.reply.ensure(
+                kit.capacity.is_none_or(|capacity| before % capacity == 0),
+                format_args!("a sealed page ends with position {before}"),
+            )?;
             continue;
         }
         let (Some(capacity), Some(first), Some(last)) = (kit.capacity, came.first(), came.last())

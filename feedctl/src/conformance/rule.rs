@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::kit::Kit;
 use super::{
-    atom, bounds, caching, cursors, documents, events, filters, json, linking, negotiation,
-    parameters, problems, resources, stream, waiting,
+    atom, bounds, caching, cursors, documents, events, filters, json, linking, methods,
+    negotiation, parameters, payload, problems, resources, stream, waiting,
 };
 
 /// How binding a rule is (RFC 2119).
@@ -100,9 +100,11 @@ pub(super) use rule;
 fn all() -> impl Iterator<Item = &'static Rule> {
     [
         events::RULES,
+        payload::RULES,
         cursors::RULES,
         resources::RULES,
         documents::RULES,
+        methods::RULES,
         parameters::RULES,
         filters::RULES,
         waiting::RULES,

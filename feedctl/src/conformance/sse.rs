@@ -7,7 +7,8 @@ use reqwest::{Method, Response};
 use tokio::time::timeout_at;
 use url::Url;
 
-use super::kit::{Headers, Kit, error_chain, line};
+use super::ask::{Headers, error_chain, line};
+use super::kit::Kit;
 use super::reply::Reply;
 use super::rule::Fault;
 

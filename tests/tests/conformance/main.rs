@@ -9,3 +9,5 @@
 
 mod own_server;
 mod scene;
+mod spoil;
+mod zoo;

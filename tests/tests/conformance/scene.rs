@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use feed_core::server::{bind, router, serve};
+use feed_core::server::{RouterOptions, bind, router_with, serve};
 use feed_core::testing::TempStore;
 use feed_core::{
     AppendError, Data, Epoch, Expected, Extension, FeedConfig, Migrations, NewEvent, Store,
@@ -36,12 +37,15 @@ impl Scene {
         Self::spoiled(|router| router).await
     }
 
+    /// Serves a feed without events.
+    pub(crate) async fn empty() -> Self {
+        let store = new_store().await;
+        Self::serve(store, |router| router).await
+    }
+
     /// Serves the feed through `spoil`.
     pub(crate) async fn spoiled(spoil: impl FnOnce(Router) -> Router) -> Self {
-        let store = TempStore::new(Migrations::NONE).await;
-        let config = FeedConfig::new(LAMPS, "lamp-svc").unwrap();
-        let config = config.page_capacity(CAPACITY).unwrap();
-        store.create_feed(config).await.unwrap();
+        let store = new_store().await;
         for number in 0..7 {
             append(&store, number).await;
         }
@@ -49,7 +53,14 @@ impl Scene {
         for number in 7..10 {
             append(&store, number).await;
         }
-        let routes = spoil(router(&store, [LAMPS]).unwrap());
+        Self::serve(store, spoil).await
+    }
+
+    async fn serve(store: TempStore, spoil: impl FnOnce(Router) -> Router) -> Self {
+        let mut options = RouterOptions::default();
+        // A run is over as soon as the stream has been silent for long enough.
+        options.heartbeat = Duration::from_millis(500);
+        let routes = spoil(router_with(&store, [LAMPS], &options).unwrap());
         let app = Router::new()
             .nest(PREFIX, routes)
             // The pages that explain problems are the service's, not the router's.
@@ -88,6 +99,14 @@ impl Drop for Scene {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+async fn new_store() -> TempStore {
+    let store = TempStore::new(Migrations::NONE).await;
+    let config = FeedConfig::new(LAMPS, "lamp-svc").unwrap();
+    let config = config.page_capacity(CAPACITY).unwrap();
+    store.create_feed(config).await.unwrap();
+    store
 }
 
 /// Appends one event; the kinds come in turn.

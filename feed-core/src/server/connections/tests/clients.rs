@@ -94,7 +94,7 @@ async fn i12_a_body_that_drips_is_answered_in_time() {
             let reply = reply(&mut read).await;
             assert_about(since.elapsed(), REQUEST_MS_MAX);
             assert_eq!(reply.status, 503);
-            assert!(reply.body.contains("problem:timeout"), "{reply:?}");
+            assert!(reply.body.contains("problems/timeout"), "{reply:?}");
             closed_after(&mut read).await
         },
         drip(write, &[b'x'; 100])
@@ -290,7 +290,7 @@ async fn i12_a_panic_is_answered_and_ends_nothing_else() {
     let (mut client, ended) = connection(4_096);
     let reply = ask(&mut client, b"GET /panic HTTP/1.1\r\nhost: a\r\n\r\n").await;
     assert_eq!(reply.status, 500);
-    assert!(reply.body.contains("problem:internal"), "{reply:?}");
+    assert!(reply.body.contains("problems/internal"), "{reply:?}");
     assert!(!reply.body.contains("a handler"), "{reply:?}");
     assert_eq!(ask(&mut client, ASK).await.status, 200);
     drop(client);

@@ -1,0 +1,16 @@
+//! The binary itself: what it prints, how it ends, and what it leaves behind.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+// Pipes, signals and shells are those of Unix.
+#![cfg(unix)]
+
+mod conformance;
+mod feed;
+mod process;
+mod tail;
+mod tail_failures;
