@@ -56,15 +56,15 @@ fn own_url(feed: &Value) -> Value {
         .chain(own_url_headers())
         .collect();
     let get = json!({
-        "tags": ["feeds"], "operationId": "feed", "summary": "The newest events; with `after`, those that follow",
+        "tags": ["feeds"], "operationId": "feed", "summary": "The newest events, or those behind a cursor",
         "description": OWN_URL,
         "parameters": parameters,
         "responses": own_url_responses(true),
         PROBLEMS: own_url_problems(),
     });
     let head = json!({
-        "tags": ["feeds"], "operationId": "feed_head", "summary": "Where the feed ends: `Feed-Head`",
-        "description": "HEAD answers as GET does, without the body, also with the parameters of GET.",
+        "tags": ["feeds"], "operationId": "feed_head", "summary": "Where the feed ends",
+        "description": "`Feed-Head` says it. HEAD answers as GET does, without the body, also with the parameters of GET.",
         "parameters": [feed, format_parameter(&["atom", "json"]), none_match()],
         "responses": own_url_responses(false),
         PROBLEMS: [usual(&types::PARAMETER_INVALID), usual(&types::FEED_UNKNOWN), usual(&types::NOT_ACCEPTABLE)],

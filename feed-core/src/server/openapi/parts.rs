@@ -253,7 +253,7 @@ fn document() -> Value {
         "description": "ETags that the reader has",
     });
     json!({ "get": {
-        "tags": ["service"], "operationId": "openapi", "summary": "This document; `/docs` is a page to try it",
+        "tags": ["service"], "operationId": "openapi", "summary": "This document, of which /docs is a page to try it",
         "parameters": [none_match],
         "responses": {
             "200": {

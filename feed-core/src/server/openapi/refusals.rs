@@ -141,7 +141,14 @@ fn response(status: &str, kinds: &[&ProblemType], has_body: bool) -> Value {
             { "$ref": "#/components/schemas/Problem" },
             { "properties": { "type": { "enum": uris } } },
         ] });
-        response["content"] = json!({ "application/problem+json": { "schema": schema } });
+        let mut content = json!({ "schema": schema });
+        if let Some(kind) = kinds.first() {
+            content["example"] = json!({
+                "type": kind.uri(), "title": kind.title, "status": status.parse::<u16>().unwrap_or_default(),
+                "detail": "What is wrong in this case, and what helps",
+            });
+        }
+        response["content"] = json!({ "application/problem+json": content });
     }
     match status {
         "401" => response["headers"]["WWW-Authenticate"] = parts::header_ref("WWW-Authenticate"),
