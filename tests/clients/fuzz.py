@@ -19,9 +19,11 @@ from feed import need
 # Requests of one kind for each operation, at most.
 EXAMPLES_MAX = 25
 # Longest time for all of them, in seconds.
-FUZZ_S_MAX = 150
+FUZZ_S_MAX = 300
 # Longest time for one request, in seconds.
-REQUEST_S_MAX = 10
+REQUEST_S_MAX = 40
+# What the document cannot say; see there.
+SETTINGS = pathlib.Path(__file__).parents[2] / "schemathesis.toml"
 # Checks that do not fit what is served, each with its reason beside it. None yet.
 NOT_CHECKED = []
 
@@ -32,7 +34,7 @@ def look():
     document = json.loads(feed.get(base_url + path, "application/json").body)
     need(document.get("openapi", "").startswith("3."), f"{path} is no OpenAPI document of version 3")
     program = pathlib.Path(sys.executable).with_name("schemathesis")
-    command = [program, "run", base_url + path, "--url", base_url]
+    command = [program, "--config-file", SETTINGS, "run", base_url + path, "--url", base_url, "--checks", "all"]
     command += ["--max-examples", str(EXAMPLES_MAX), "--seed", os.environ.get("FEEDWAY_SEED", "1")]
     command += ["--request-timeout", str(REQUEST_S_MAX), "--workers", "2", "--continue-on-failure", "--no-color"]
     if NOT_CHECKED:

@@ -248,6 +248,20 @@ mod tests {
         }
     }
 
+    fn pattern<T: PartialSchema>() -> regex::Regex {
+        let schema = serde_json::to_value(T::schema()).unwrap();
+        regex::Regex::new(schema["pattern"].as_str().unwrap()).unwrap()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_described_is_what_is_taken(text in "\\PC{0,3}[\u{0}-\u{a0}]?\\PC{0,3}|[a-z0-9. -]{0,5}|[ \u{a0}\u{2003}\u{3000}a]{0,4}") {
+            proptest::prop_assert_eq!(pattern::<Name>().is_match(&text), is_name(&text), "{:?}", text);
+            proptest::prop_assert_eq!(pattern::<CustomerId>().is_match(&text), is_id(&text), "{:?}", text);
+            proptest::prop_assert_eq!(pattern::<GeoSlug>().is_match(&text), is_slug(&text), "{:?}", text);
+        }
+    }
+
     #[test]
     fn whole_numbers_are_taken_however_they_are_written() {
         let read = |text: &str| serde_json::from_str::<CapacityMbps>(text).map(CapacityMbps::get);

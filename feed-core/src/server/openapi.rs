@@ -51,7 +51,7 @@ impl ApiDocument {
                 "title": title,
                 "version": version,
                 "description": format!("{description}\n\n{}", parts::INTRODUCTION),
-                "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+                "license": { "name": "MIT OR Apache-2.0" },
             }),
             paths: Map::new(),
             schemas: parts::schemas(),

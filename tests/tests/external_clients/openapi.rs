@@ -15,7 +15,7 @@ use super::feeds::Feeds;
 use super::tools::{self, Said};
 
 /// Where the services describe themselves.
-const DESCRIPTION: &str = "/openapi.json";
+const SERVED_AT: &str = "/openapi.json";
 
 async fn fuzz(base_url: &str, path: &str) -> Said {
     let args = [
@@ -72,10 +72,10 @@ async fn schemathesis_finds_no_failure_and_notices_what_is_not_as_described() {
     }
     let feeds = Feeds::start().await;
     for origin in feeds.origins() {
-        fuzz(&origin, DESCRIPTION).await.tell();
+        fuzz(&origin, SERVED_AT).await.tell();
     }
     let (origin, _stop) = described(right).await;
-    let said = fuzz(&origin, "/openapi.json").await;
+    let said = fuzz(&origin, SERVED_AT).await;
     assert!(said.well, "{}", said.text);
     for (answer, words) in [
         (
@@ -86,6 +86,6 @@ async fn schemathesis_finds_no_failure_and_notices_what_is_not_as_described() {
         (|_| StatusCode::CONFLICT.into_response(), "status code"),
     ] {
         let (origin, _stop) = described(answer).await;
-        fuzz(&origin, "/openapi.json").await.assert_noticed(words);
+        fuzz(&origin, SERVED_AT).await.assert_noticed(words);
     }
 }

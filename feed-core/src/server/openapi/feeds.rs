@@ -56,15 +56,15 @@ fn own_url(feed: &Value) -> Value {
         .chain(own_url_headers())
         .collect();
     let get = json!({
-        "tags": ["feeds"], "operationId": "feed", "summary": "The newest events; with `after`, those that follow",
+        "tags": ["feeds"], "operationId": "feed", "summary": "The newest events, or those behind a cursor",
         "description": OWN_URL,
         "parameters": parameters,
         "responses": own_url_responses(true),
         PROBLEMS: own_url_problems(),
     });
     let head = json!({
-        "tags": ["feeds"], "operationId": "feed_head", "summary": "Where the feed ends: `Feed-Head`",
-        "description": "HEAD answers as GET does, without the body, also with the parameters of GET.",
+        "tags": ["feeds"], "operationId": "feed_head", "summary": "Where the feed ends",
+        "description": "`Feed-Head` says it. HEAD answers as GET does, without the body, also with the parameters of GET.",
         "parameters": [feed, format_parameter(&["atom", "json"]), none_match()],
         "responses": own_url_responses(false),
         PROBLEMS: [usual(&types::PARAMETER_INVALID), usual(&types::FEED_UNKNOWN), usual(&types::NOT_ACCEPTABLE)],
@@ -269,6 +269,7 @@ fn own_url_problems() -> Value {
 /// One sealed page.
 fn archive(feed: &Value) -> Value {
     let named = ["ETag", "Cache-Control", "Link", "Vary"];
+    let sent = [&named[..], &["Content-Encoding"]].concat();
     let epoch = json!({
         "name": "epoch", "in": "path", "required": true, "schema": { "type": "string", "pattern": whole(&[EPOCH]) },
         "description": "Epoch of the page's last event", "example": "11851188dcbf6bdf",
@@ -280,7 +281,7 @@ fn archive(feed: &Value) -> Value {
         "example": format!("1.r{RENDER_VERSION}.json"),
     });
     let ok = json!({
-        "description": "The page; its bytes never change", "headers": header_refs(&named),
+        "description": "The page; its bytes never change", "headers": header_refs(&sent),
         "content": { ATOM: {}, JSON: batch() },
     });
     let redirect = "The page is not sealed yet: the tail; or it is found under another epoch";

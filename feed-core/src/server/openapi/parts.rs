@@ -177,6 +177,7 @@ pub(super) fn headers() -> Value {
     json!({
         "Allow": text("The methods that there are", "GET,HEAD,OPTIONS"),
         "Cache-Control": text("How long caches may keep it", "no-cache"),
+        "Content-Encoding": text("How the page is compressed, by `Accept-Encoding`", "zstd"),
         "ETag": text("Strong; the same on every instance. Send it back as `If-None-Match`", "\"r1.json.head-0.0\""),
         "Feed-Caught-Up": {
             "description": "Whether nothing comes behind the last event of this document",
@@ -229,7 +230,7 @@ pub(super) fn open_paths(all: &[&'static ProblemType]) -> Map<String, Value> {
     let readyz = json!({ "get": {
         "tags": ["service"], "operationId": "readyz", "summary": "Whether the database answers too",
         "responses": { "200": answer("Ready", "It does") },
-        PROBLEMS: [usual(&types::UNAVAILABLE), usual(&types::INTERNAL)],
+        PROBLEMS: [usual(&types::UNAVAILABLE)],
     } });
     let version = json!({ "get": {
         "tags": ["service"], "operationId": "version", "summary": "Name and version of the service",
@@ -252,7 +253,7 @@ fn document() -> Value {
         "description": "ETags that the reader has",
     });
     json!({ "get": {
-        "tags": ["service"], "operationId": "openapi", "summary": "This document; `/docs` is a page to try it",
+        "tags": ["service"], "operationId": "openapi", "summary": "This document, of which /docs is a page to try it",
         "parameters": [none_match],
         "responses": {
             "200": {

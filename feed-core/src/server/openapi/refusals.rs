@@ -64,10 +64,13 @@ pub(super) fn complete(
     guarded: bool,
 ) {
     let storeless = operation["tags"][0] == STORELESS;
-    let mut problems = vec![usual(&types::URI_TOO_LONG), usual(&types::TIMEOUT)];
+    let mut problems = vec![
+        usual(&types::URI_TOO_LONG),
+        usual(&types::TIMEOUT),
+        usual(&types::INTERNAL),
+    ];
     if !storeless {
         problems.push(usual(&types::UNAVAILABLE));
-        problems.push(usual(&types::INTERNAL));
     }
     if path.contains('{') {
         problems.push(usual(&types::PATH_MALFORMED));
@@ -138,7 +141,14 @@ fn response(status: &str, kinds: &[&ProblemType], has_body: bool) -> Value {
             { "$ref": "#/components/schemas/Problem" },
             { "properties": { "type": { "enum": uris } } },
         ] });
-        response["content"] = json!({ "application/problem+json": { "schema": schema } });
+        let mut content = json!({ "schema": schema });
+        if let Some(kind) = kinds.first() {
+            content["example"] = json!({
+                "type": kind.uri(), "title": kind.title, "status": status.parse::<u16>().unwrap_or_default(),
+                "detail": "What is wrong in this case, and what helps",
+            });
+        }
+        response["content"] = json!({ "application/problem+json": content });
     }
     match status {
         "401" => response["headers"]["WWW-Authenticate"] = parts::header_ref("WWW-Authenticate"),
