@@ -68,14 +68,40 @@ pub const REQUEST_MS_MAX: u64 = 30_000;
 pub const WAIT_MS_MAX: u64 = 25_000;
 /// Sealed pages that a process keeps in memory as they are sent, in bytes.
 pub const PAGE_CACHE_BYTES_MAX: u64 = 64 << 20;
-/// Requests and event streams that wait at the same time, in one process.
-pub const WAITERS_MAX: usize = 10_000;
+/// After how much silence a peer is asked whether it is still there, in milliseconds.
+pub const KEEPALIVE_MS: u64 = 30_000;
+/// Time between two such questions, in milliseconds.
+pub const KEEPALIVE_INTERVAL_MS: u64 = 10_000;
+/// How long a peer may leave what was sent to it unacknowledged, in milliseconds; then its connection ends.
+pub const VANISHED_MS_MAX: u64 = 60_000;
+/// Requests and event streams that wait at the same time, in one process; fewer than the connections that there may be,
+/// so that some are left for those who do not wait.
+pub const WAITERS_MAX: usize = 8_000;
 /// After how much silence an event stream says where it is, in milliseconds.
 pub const HEARTBEAT_MS: u64 = 15_000;
 /// How long the reader of an event stream should wait before it connects again, in milliseconds.
 pub const STREAM_RETRY_MS: u64 = 2_000;
 /// Most events that one piece of an event stream holds.
 pub const STREAM_EVENTS_MAX: u32 = 100;
+/// Largest head of a request (the request line and all headers), in bytes.
+pub const REQUEST_HEAD_BYTES_MAX: usize = 32 << 10;
+/// Most headers of a request.
+pub const REQUEST_HEADERS_MAX: usize = 100;
+/// Longest time that the head of a request may take, in milliseconds: from its first byte on, and for the first
+/// request of a connection from the beginning of the connection on.
+pub const REQUEST_HEAD_MS_MAX: u64 = 10_000;
+/// Connections of a service that are open at the same time, at most. The limit on open files may lower it.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// How long a connection stays open between two requests, in milliseconds.
+pub const CONNECTION_IDLE_MS_MAX: u64 = 60_000;
+/// Bytes that a connection reads ahead, or collects before it writes them, at most.
+pub const CONNECTION_BUFFER_BYTES_MAX: usize = 64 << 10;
+/// How long an answer waits for a client that reads nothing of it, in milliseconds.
+pub const WRITE_STALL_MS_MAX: u64 = 30_000;
+/// How long nothing is accepted after accepting a connection failed, in milliseconds.
+pub const ACCEPT_PAUSE_MS: u64 = 500;
+/// Open files that are kept back from connections: for the database, for what is fetched, for the log.
+pub const FILES_RESERVED: u64 = 256;
 /// How long open requests may take to finish after a stop was asked for, in milliseconds.
 pub const DRAIN_MS_MAX: u64 = 10_000;
 /// Items in a page of a service's list, unless the request says otherwise.

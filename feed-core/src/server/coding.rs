@@ -63,11 +63,12 @@ impl Coding {
             .map(|coding| (coding, quality(&ranges, coding.name())))
             .reduce(|best, offer| if offer.1 > best.1 { offer } else { best });
         // Without a word about it, identity is acceptable, but not preferred.
-        let identity = ranges
-            .iter()
-            .any(|range| range.names(Coding::Identity.name()))
-            .then(|| quality(&ranges, Coding::Identity.name()))
-            .unwrap_or_default();
+        let identity = Coding::Identity.name();
+        let identity = if ranges.iter().any(|range| range.names(identity)) {
+            quality(&ranges, identity)
+        } else {
+            0
+        };
         match best {
             Some((coding, quality)) if quality > 0 && quality >= identity => coding,
             _ => Coding::Identity,

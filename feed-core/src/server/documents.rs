@@ -126,7 +126,7 @@ async fn until_found(
         let tip = tokio::select! {
             tip = waiter.beyond(from.position) => tip,
             () = tokio::time::sleep_until(deadline) => break,
-            () = stopping.0.cancelled() => break,
+            () = stopping.cancelled() => break,
         };
         found = match wanted.at_tip(&tip, from) {
             Some(found) => found,

@@ -2,21 +2,24 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::extract::Request;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
+use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::trace::TraceLayer;
 
+use super::connections::{self, Bounds};
+use super::open_files;
 use super::problem::Problem;
 use super::problem_types;
 use super::stopping::Stopping;
-use crate::limits::{DRAIN_MS_MAX, REQUEST_BODY_BYTES_MAX, REQUEST_MS_MAX};
+use crate::limits::{REQUEST_BODY_BYTES_MAX, REQUEST_MS_MAX, URL_BYTES_MAX};
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -51,29 +54,64 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
 
 /// Serves `router` until `stop` is cancelled, then answers the requests that are open, for [`DRAIN_MS_MAX`] at most.
 ///
+/// Raises the process's limit on open files as far as it may. What clients may ask is bounded in [`limits`]: connections,
+/// the size of what they send, and the time that they take for it and for reading the answers.
+///
+/// [`DRAIN_MS_MAX`]: crate::limits::DRAIN_MS_MAX
+/// [`limits`]: crate::limits
+///
 /// # Errors
-/// When the listener fails.
+/// When the listener has no address. That a connection cannot be accepted ends nothing: it is tried again.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let app = router
-        .layer(axum::Extension(Stopping(stop.clone())))
+    let address = listener.local_addr()?;
+    let connections_max = open_files::connections_max();
+    tracing::debug!(%address, connections_max, "accepting connections");
+    let app = bounded(router, Stopping::new(&stop));
+    let bounds = Bounds::of_connections(connections_max);
+    connections::run(listener, app, stop, bounds).await;
+    Ok(())
+}
+
+/// The router within the bounds of a request.
+pub(super) fn bounded(router: Router, stopping: Stopping) -> Router {
+    router
         .layer(DefaultBodyLimit::max(REQUEST_BODY_BYTES_MAX))
         .layer(from_fn(in_time))
+        .layer(Extension(stopping))
+        .layer(from_fn(short_enough))
+        .layer(from_fn(without_panics))
         // A failure was logged where it happened, with its reason.
-        .layer(TraceLayer::new_for_http().on_failure(()));
-    let served = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let drained = async {
-        stop.cancelled().await;
-        tokio::time::sleep(Duration::from_millis(DRAIN_MS_MAX)).await;
-    };
-    tokio::select! {
-        result = served => result,
-        () = drained => {
-            tracing::warn!(ms_max = DRAIN_MS_MAX, "connections were cut off that did not finish in time");
-            Ok(())
+        .layer(TraceLayer::new_for_http().on_failure(()))
+}
+
+/// Refuses URLs that are longer than [`URL_BYTES_MAX`].
+async fn short_enough(request: Request, next: Next) -> Response {
+    let url = request.uri().path_and_query();
+    let bytes = url.map_or(0, |url| url.as_str().len());
+    if bytes <= URL_BYTES_MAX {
+        return next.run(request).await;
+    }
+    let detail = format!("path and query have {bytes} bytes, {URL_BYTES_MAX} at most are taken");
+    Problem::new(&problem_types::URI_TOO_LONG, detail).into_response()
+}
+
+/// A handler that panics has failed that one request, and nothing else.
+async fn without_panics(request: Request, next: Next) -> Response {
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(panic) => {
+            let reason = panic
+                .downcast_ref::<&str>()
+                .copied()
+                .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+                .unwrap_or("unknown");
+            tracing::error!(reason, "a request failed by a panic");
+            let detail = "its log says why; trying again will not help";
+            Problem::new(&problem_types::INTERNAL, detail).into_response()
         }
     }
 }
@@ -94,30 +132,4 @@ async fn in_time(request: Request, next: Next) -> Response {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use axum::routing::get;
-    use http::StatusCode;
-    use tower::ServiceExt;
-
-    #[tokio::test(start_paused = true)]
-    async fn i12_a_request_that_takes_too_long_is_answered_by_a_problem() {
-        let app = Router::new()
-            .route("/", get(std::future::pending::<()>))
-            .layer(from_fn(in_time));
-        let request = Request::get("/").body(axum::body::Body::empty()).unwrap();
-        let response = app.oneshot(request).await.unwrap();
-        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-        let header = |name: &str| {
-            response
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
-        assert_eq!(header("content-type"), Some("application/problem+json"));
-        assert_eq!(
-            (header("cache-control"), header("retry-after")),
-            (Some("no-store"), Some("1"))
-        );
-    }
-}
+mod tests;

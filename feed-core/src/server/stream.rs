@@ -108,7 +108,7 @@ impl Stream {
     /// The next piece; none when the stream ends.
     async fn next(&mut self) -> Option<Vec<u8>> {
         loop {
-            if self.stopping.0.is_cancelled() {
+            if self.stopping.is_cancelled() {
                 return None;
             }
             if let Some(found) = self.found.take() {
@@ -133,7 +133,7 @@ impl Stream {
                     self.behind = self.found.is_none();
                 }
                 () = tokio::time::sleep_until(self.sent + self.heartbeat) => {}
-                () = self.stopping.0.cancelled() => {}
+                () = self.stopping.cancelled() => {}
             }
         }
     }

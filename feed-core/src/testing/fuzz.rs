@@ -43,7 +43,7 @@ pub fn json_reader(bytes: &[u8]) {
     let _ = json::read_event(bytes);
 }
 
-/// No text makes the parser of cursors panic, and each place has one text.
+/// No text makes the parser of cursors panic, and each place has one text, but for the case of letters in event ids.
 ///
 /// # Panics
 /// When that does not hold.
@@ -52,7 +52,9 @@ pub fn cursor(bytes: &[u8]) {
         return;
     };
     if let Ok(after) = text.parse::<After>() {
-        assert_eq!(after.to_string(), text);
+        let printed = after.to_string();
+        let is_event = matches!(after, After::Event(_));
+        assert!(printed == text || is_event && printed.eq_ignore_ascii_case(text));
     }
 }
 

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod bounds;
 mod caching;
 mod codings;
 mod cursors;
