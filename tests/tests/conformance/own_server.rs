@@ -38,6 +38,24 @@ async fn a_feed_without_events_fails_nothing() {
 }
 
 #[tokio::test]
+async fn every_rule_holds_of_a_private_feed_behind_tokens() {
+    let scene = Scene::guarded().await;
+    let report = run(scene.options()).await.unwrap();
+    let odd = not_passed(&report);
+    assert!(odd.len() == 1 && odd[0].contains("one epoch"), "{report}");
+    let seen = |id| {
+        &report
+            .results
+            .iter()
+            .find(|result| result.id == id)
+            .unwrap()
+            .seen
+    };
+    assert!(seen("H2").contains("private"), "{report}");
+    assert!(seen("P4").contains("401 without a token"), "{report}");
+}
+
+#[tokio::test]
 async fn appends_meanwhile_make_nothing_fail() {
     let scene = Scene::new().await;
     let stop = CancellationToken::new();
