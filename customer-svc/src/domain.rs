@@ -13,7 +13,7 @@ mod values;
 mod tests;
 
 pub(crate) use reservation::{
-    Decision, Line, Offer, Request, Reservation, ReservationCommand, ReservationError,
+    Decision, Line, Offer, Reason, Request, Reservation, ReservationCommand, ReservationError,
     ReservationEvent, Status,
 };
 pub(crate) use values::{
@@ -22,9 +22,10 @@ pub(crate) use values::{
 
 use feed_core::{InvalidValue, Subject};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A customer as it was stated last.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Customer {
     pub(crate) customer_id: CustomerId,
     pub(crate) name: Name,
@@ -33,7 +34,7 @@ pub(crate) struct Customer {
 }
 
 /// A geo as it was stated last.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Geo {
     pub(crate) geo: GeoSlug,
     pub(crate) name: Name,

@@ -8,35 +8,67 @@ mod reservations;
 #[cfg(test)]
 mod tests;
 
+use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
+use feed_core::server::openapi::{ApiDocument, refusing};
 use feed_core::server::{Problem, ProblemType, problem_types as common};
 use feed_core::{Store, StoreError};
 use serde::Serialize;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use problem_types as own;
 pub use problem_types::PROBLEM_TYPES;
 
-use crate::storage::{ChangeError, Put};
+use crate::storage::{self, ChangeError, Put};
 
-/// `/geos`, `/customers`, `/reservations` and below.
-pub(crate) fn routes(store: &Store) -> Router {
-    Router::new()
-        .route("/geos", get(geos::list))
-        .route("/geos/{geo}", get(geos::one).put(geos::put))
-        .route("/customers", get(customers::list))
-        .route("/customers/{id}", get(customers::one).put(customers::put))
-        .route("/reservations/{order_id}", get(reservations::one))
+/// `/geos`, `/customers`, `/reservations` and below, with their description.
+pub(crate) fn routes(store: &Store) -> OpenApiRouter {
+    let list = [&common::QUERY_INVALID];
+    let put = [
+        &common::BODY_MALFORMED,
+        &own::OVERTAKEN,
+        &common::VERSION_CONFLICT,
+        &common::BODY_TOO_LARGE,
+        &common::BODY_NOT_JSON,
+        &common::BODY_INVALID,
+        &own::PATH_INVALID,
+    ];
+    OpenApiRouter::default()
+        .routes(refusing(routes!(geos::list), &list))
+        .routes(refusing(routes!(geos::one), &[&own::GEO_UNKNOWN]))
+        .routes(refusing(routes!(geos::put), &put))
+        .routes(refusing(routes!(customers::list), &list))
+        .routes(refusing(routes!(customers::one), &[&own::CUSTOMER_UNKNOWN]))
+        .routes(refusing(routes!(customers::put), &put))
+        .routes(refusing(
+            routes!(reservations::one),
+            &[&own::RESERVATION_UNKNOWN],
+        ))
         .with_state(store.clone())
+}
+
+/// The description of all that the service serves.
+///
+/// # Errors
+/// When the routes' own cannot be written.
+pub(crate) fn api(own: &OpenApi, guarded: bool) -> Result<ApiDocument, serde_json::Error> {
+    let what = "Keeps customers and geos, reserves speed for orders, and publishes all of it as the feed `customers`.";
+    let document = ApiDocument::new("customer-svc", env!("CARGO_PKG_VERSION"), what)
+        .problem_types(PROBLEM_TYPES)
+        .feeds(&[storage::FEED])
+        .guarded(guarded)
+        .with(own)?;
+    Ok(document)
 }
 
 /// The answer for a path that is none of ours.
 pub(crate) async fn no_such_path() -> Problem {
     Problem::new(
         &common::PATH_UNKNOWN,
-        "there are /geos, /customers, /reservations/{order_id}, /feeds, /livez, /readyz and /version",
+        "there are /geos, /customers, /reservations/{order_id}, /feeds, /problems, /docs, /openapi.json, /livez, /readyz and /version",
     )
 }
 

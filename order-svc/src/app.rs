@@ -63,6 +63,9 @@ pub enum StartError {
     /// The file with the token for the customers feed cannot be used.
     #[error(transparent)]
     Token(#[from] BearerTokenError),
+    /// The service's description cannot be written.
+    #[error("the OpenAPI document: {0}")]
+    Api(#[from] serde_json::Error),
     /// The address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -205,7 +208,11 @@ impl Http {
             None => None,
         };
         let feeds = server::router(store, [storage::FEED])?;
-        let router = server::guard(http::routes(store).merge(feeds), tokens)
+        let (routes, described) = http::routes(store).split_for_parts();
+        let api = http::api(&described, tokens.is_some())?;
+        let router = server::guard(routes.merge(feeds), tokens)
+            .merge(api.routes())
+            .merge(server::problem_pages(http::PROBLEM_TYPES))
             .merge(server::health(
                 store,
                 "order-svc",

@@ -19,9 +19,10 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use feed_core::{Aggregate, InvalidValue, Subject};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Where an order stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Status {
     /// Placed, and not answered yet.

@@ -7,30 +7,62 @@ mod problem_types;
 #[cfg(test)]
 mod tests;
 
-use axum::Router;
-use axum::routing::{get, post};
+use feed_core::server::openapi::{ApiDocument, refusing};
 use feed_core::server::{Problem, problem_types as common};
 use feed_core::{DecideError, Store, StoreError};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use problem_types as own;
 pub use problem_types::PROBLEM_TYPES;
 
 use crate::domain::{OrderError, OrderId};
+use crate::storage;
 
-/// `/orders` and below.
-pub(crate) fn routes(store: &Store) -> Router {
-    Router::new()
-        .route("/orders", post(place::place).get(orders::list))
-        .route("/orders/{id}", get(orders::one))
-        .route("/orders/{id}/cancel", post(orders::cancel))
+/// `/orders` and below, with their description.
+pub(crate) fn routes(store: &Store) -> OpenApiRouter {
+    let place = [
+        &common::BODY_MALFORMED,
+        &own::IDEMPOTENCY_KEY_INVALID,
+        &common::BODY_TOO_LARGE,
+        &common::BODY_NOT_JSON,
+        &common::BODY_INVALID,
+        &own::IDEMPOTENCY_KEY_REUSED,
+    ];
+    let cancel = [
+        &own::ORDER_UNKNOWN,
+        &own::ORDER_SETTLED,
+        &own::ORDER_REFUSED,
+        &common::VERSION_CONFLICT,
+    ];
+    OpenApiRouter::default()
+        .routes(refusing(routes!(place::place), &place))
+        .routes(refusing(routes!(orders::list), &[&common::QUERY_INVALID]))
+        .routes(refusing(routes!(orders::one), &[&own::ORDER_UNKNOWN]))
+        .routes(refusing(routes!(orders::cancel), &cancel))
         .with_state(store.clone())
+}
+
+/// The description of all that the service serves.
+///
+/// # Errors
+/// When the routes' own cannot be written.
+pub(crate) fn api(own: &OpenApi, guarded: bool) -> Result<ApiDocument, serde_json::Error> {
+    let what = "Takes orders for faster internet lines, and publishes what becomes of them as the feed `orders`.";
+    let document = ApiDocument::new("order-svc", env!("CARGO_PKG_VERSION"), what)
+        .problem_types(PROBLEM_TYPES)
+        .feeds(&[storage::FEED])
+        .guarded(guarded)
+        .with(own)?;
+    Ok(document)
 }
 
 /// The answer for a path that is none of ours.
 pub(crate) async fn no_such_path() -> Problem {
     Problem::new(
         &common::PATH_UNKNOWN,
-        "there are /orders, /feeds, /livez, /readyz and /version",
+        "there are /orders, /feeds, /problems, /docs, /openapi.json, /livez, /readyz and /version",
     )
 }
 

@@ -6,8 +6,9 @@ use feed_core::{
     StoreError, Tx, Value,
 };
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
-use crate::domain::{CustomerId, Order, OrderCommand, OrderError, OrderId, Status};
+use crate::domain::{CustomerId, Order, OrderCommand, OrderError, OrderId, RequestedMbps, Status};
 
 /// The feed that this service publishes.
 pub(crate) const FEED: &str = "orders";
@@ -27,34 +28,43 @@ pub(crate) fn feed_config() -> Result<FeedConfig, InvalidValue> {
 }
 
 /// An order as queries show it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Order)]
 pub(crate) struct OrderRow {
+    #[schema(value_type = OrderId)]
     pub(crate) id: String,
     pub(crate) status: Status,
+    /// Why it was rejected; null when it was not.
     pub(crate) reason: Option<String>,
+    #[schema(value_type = CustomerId)]
     pub(crate) customer_id: String,
+    #[schema(value_type = RequestedMbps)]
     pub(crate) requested_mbps: u32,
     #[serde(serialize_with = "rfc3339")]
     pub(crate) created_at: DateTime<Utc>,
     #[serde(serialize_with = "rfc3339")]
     pub(crate) updated_at: DateTime<Utc>,
+    /// Number of its events.
     pub(crate) version: u32,
     pub(crate) last_event_id: EventId,
 }
 
 /// A customer as the customers feed tells of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Customer)]
 pub(crate) struct CustomerRow {
     pub(crate) name: String,
     pub(crate) geo: String,
+    /// Speed of the line, in Mbit/s.
     pub(crate) current_mbps: u32,
 }
 
 /// An order with its customer, if the customers feed has told of it yet.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct OrderWithCustomer {
     #[serde(flatten)]
     pub(crate) order: OrderRow,
+    /// Null as long as the customers feed has not told of it.
     pub(crate) customer: Option<CustomerRow>,
 }
 

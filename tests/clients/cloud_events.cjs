@@ -1,6 +1,6 @@
 // The CloudEvents SDK for JavaScript reads every JSON form of the events.
 //
-//     NODE_PATH=…/node_modules node cloud_events.cjs FEED_URL...
+//     NODE_PATH=…/node_modules node cloud_events.cjs [--binary] FEED_URL...
 
 "use strict";
 
@@ -9,8 +9,8 @@ const { HTTP } = require("cloudevents");
 
 const BATCH_TYPE = "application/cloudevents-batch+json";
 const EVENT_TYPE = "application/cloudevents+json";
-// Whether the service answers a single event in binary mode to `?format=binary`.
-const BINARY_MODE = false;
+// Single events are looked at in binary mode too, as they are answered to `?format=binary`.
+const BINARY_MODE = process.argv.includes("--binary");
 // Longest time for one request, in milliseconds.
 const REQUEST_MS_MAX = 30_000;
 // More documents than any feed has that is looked at here.
@@ -69,7 +69,9 @@ async function binary(feedUrl, sent) {
   const answer = await get(`${feedUrl}/events/${sent.id}?format=binary`, "*/*");
   const event = HTTP.toEvent({ headers: answer.headers, body: answer.body });
   for (const name of ["id", "source", "type", "subject", "sequence", "epoch", "check"]) {
-    assert.strictEqual(String(event[name]), sent[name], `${answer.url}: ${name}`);
+    // This SDK does not undo the percent-encoding of headers (CloudEvents HTTP binding, 3.1.3.2).
+    const found = [event[name], decodeURIComponent(event[name])];
+    assert.ok(found.includes(sent[name]), `${answer.url}: ${name} is ${event[name]}`);
   }
   const wanted = sent.data_base64 === undefined ? sent.data : Buffer.from(sent.data_base64, "base64");
   if (sent.data_base64 === undefined && wanted !== undefined) {
@@ -113,7 +115,7 @@ async function look(feedUrls) {
   return BINARY_MODE ? `${text}, ${seen.binary} in binary mode` : text;
 }
 
-look(process.argv.slice(2)).then(
+look(process.argv.slice(BINARY_MODE ? 3 : 2)).then(
   (text) => console.log(text),
   (error) => {
     console.error(`broken: ${error.message}`);

@@ -1,6 +1,6 @@
 """The CloudEvents SDK for Python reads every JSON form of the events.
 
-    cloud_events.py FEED_URL...
+    cloud_events.py [--binary] FEED_URL...
 """
 
 import base64
@@ -19,8 +19,8 @@ from cloudevents.core.exceptions import CloudEventValidationError
 import feed
 from feed import need
 
-# Whether the service answers a single event in binary mode to `?format=binary`.
-BINARY_MODE = False
+# Asked for by `--binary`: single events are looked at in binary mode too, as they are answered to `?format=binary`.
+BINARY_MODE = "--binary" in sys.argv[1:]
 
 
 def read(parse, headers, body, what):
@@ -74,7 +74,7 @@ def check_binary(url, sent, what):
 def look():
     """Reads batches, single events and, where they are, binary events of all feeds."""
     counts = {"batches": 0, "batched": 0, "singles": 0, "binary": 0}
-    for url in sys.argv[1:]:
+    for url in sys.argv[2 if BINARY_MODE else 1 :]:
         all_events = feed.events(url)
         documents = feed.walk(url, feed.BATCH_TYPE) + feed.walk_back(url, feed.BATCH_TYPE)
         documents += feed.odd_tails(url, all_events, feed.BATCH_TYPE)

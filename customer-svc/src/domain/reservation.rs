@@ -4,11 +4,12 @@ use std::fmt;
 
 use feed_core::Aggregate;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::values::{CustomerId, GeoSlug, OrderId};
 
 /// Why an order does not get the speed, in the order in which it is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Reason {
     /// Nobody of that id was registered.
@@ -46,7 +47,7 @@ impl fmt::Display for Reason {
 }
 
 /// Where a reservation stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Status {
     /// It holds speed: it is open.

@@ -2,7 +2,11 @@
 
 use std::fmt;
 
+use feed_core::server::openapi::text_schema;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// Longest customer id, order id or geo, in bytes.
 const ID_BYTES_MAX: usize = 64;
@@ -12,6 +16,12 @@ const NAME_CHARS_MAX: usize = 200;
 const LINE_MBPS_MAX: u32 = 1_000_000;
 /// Largest capacity of a geo, in Mbit/s.
 const CAPACITY_MBPS_MAX: u32 = 1_000_000_000;
+
+/// What an id consists of, as a pattern.
+const ID_PATTERN: &str = "^[A-Za-z0-9._-]+$";
+/// The characters that no name has, and those that none begins or ends with, as parts of a pattern.
+const CONTROLS: &str = r"\u0000-\u001F\u007F-\u009F";
+const SPACES: &str = r" \u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000";
 
 /// A value that is not taken; the message names its field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,9 +67,14 @@ fn is_name(text: &str) -> bool {
         && text.trim() == text
 }
 
+/// A name as a pattern.
+fn name_pattern() -> String {
+    format!("^[^{CONTROLS}{SPACES}]([^{CONTROLS}]*[^{CONTROLS}{SPACES}])?$")
+}
+
 /// A checked text.
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, $field:literal, $check:expr, $allowed:literal) => {
+    ($(#[$doc:meta])* $name:ident, $field:literal, $check:expr, $allowed:literal, $pattern:expr, $max:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -94,27 +109,48 @@ macro_rules! text {
                 f.write_str(&self.0)
             }
         }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                text_schema($pattern, 1, $max).into()
+            }
+        }
+
+        impl ToSchema for $name {}
     };
 }
 
 text! {
     /// A customer's id, as whoever states the customer gives it.
-    CustomerId, "customer_id", is_id, "A-Z, a-z, 0-9, '.', '_' and '-', 1 to 64 characters"
+    CustomerId, "customer_id", is_id, "A-Z, a-z, 0-9, '.', '_' and '-', 1 to 64 characters",
+    ID_PATTERN, ID_BYTES_MAX
 }
 
 text! {
     /// The order service's name for an order.
-    OrderId, "order_id", is_id, "A-Z, a-z, 0-9, '.', '_' and '-', 1 to 64 characters"
+    OrderId, "order_id", is_id, "A-Z, a-z, 0-9, '.', '_' and '-', 1 to 64 characters",
+    ID_PATTERN, ID_BYTES_MAX
 }
 
 text! {
     /// The slug of a place whose lines share a capacity.
-    GeoSlug, "geo", is_slug, "a-z, 0-9 and '-', 1 to 64 characters"
+    GeoSlug, "geo", is_slug, "a-z, 0-9 and '-', 1 to 64 characters",
+    "^[a-z0-9-]+$", ID_BYTES_MAX
 }
 
 text! {
     /// The name of a customer or a geo, for people.
-    Name, "name", is_name, "1 to 200 characters, without control characters and without spaces at its ends"
+    Name, "name", is_name, "1 to 200 characters, without control characters and without spaces at its ends",
+    &name_pattern(), NAME_CHARS_MAX
+}
+
+/// The number, if it is whole: in JSON, 500.0 is the same number as 500, and some programs write it so.
+fn whole_number(number: &serde_json::Number) -> Option<i64> {
+    let written_so = || {
+        let float = number.as_f64().filter(|float| float.fract() == 0.0)?;
+        (float.abs() <= f64::from(u32::MAX)).then_some(float as i64)
+    };
+    number.as_i64().or_else(written_so)
 }
 
 /// A checked number of Mbit/s.
@@ -122,7 +158,7 @@ macro_rules! mbps {
     ($(#[$doc:meta])* $name:ident, $field:literal, $range:expr, $allowed:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "i64", into = "u32")]
+        #[serde(try_from = "serde_json::Number", into = "u32")]
         pub(crate) struct $name(u32);
 
         impl $name {
@@ -142,11 +178,34 @@ macro_rules! mbps {
             }
         }
 
+        impl TryFrom<serde_json::Number> for $name {
+            type Error = InvalidField;
+
+            fn try_from(number: serde_json::Number) -> Result<Self, InvalidField> {
+                let whole = whole_number(&number)
+                    .ok_or_else(|| InvalidField::new($field, &number.to_string(), $allowed))?;
+                $name::try_from(whole)
+            }
+        }
+
         impl From<$name> for u32 {
             fn from(mbps: $name) -> u32 {
                 mbps.0
             }
         }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new()
+                    .schema_type(Type::Integer)
+                    .description(Some("In Mbit/s"))
+                    .minimum(Some(i64::from(*$range.start())))
+                    .maximum(Some(i64::from(*$range.end())))
+                    .into()
+            }
+        }
+
+        impl ToSchema for $name {}
     };
 }
 
@@ -186,6 +245,17 @@ mod tests {
         assert!(Name::try_from("São Paulo".to_owned()).is_ok());
         for bad in ["", " a", "a\u{7}", &"x".repeat(201)] {
             assert!(Name::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_taken_however_they_are_written() {
+        let read = |text: &str| serde_json::from_str::<CapacityMbps>(text).map(CapacityMbps::get);
+        for (text, mbps) in [("0", 0), ("0.0", 0), ("5e2", 500), ("1e9", 1_000_000_000)] {
+            assert_eq!(read(text).unwrap(), mbps, "{text}");
+        }
+        for text in ["1.5", "1e10", "1e300", "-1.0", "\"500\"", "null"] {
+            assert!(read(text).is_err(), "{text}");
         }
     }
 

@@ -6,23 +6,28 @@ use axum::response::Response;
 use feed_core::server::{JsonBody, Limit, PathParams, Problem, QueryParams};
 use feed_core::{Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::problem_types as own;
 use super::{put_response, refused, unknown};
 use crate::domain::{CurrentMbps, Customer, CustomerId, GeoSlug, Name};
 use crate::storage::{self, ChangeError, CustomerRow};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// Only those who live there
     geo: Option<GeoSlug>,
+    /// Only those behind this one; `next` has it
     after: Option<CustomerId>,
+    /// How many are wanted at most
     #[serde(default)]
     limit: Limit,
 }
 
 /// Some customers, by rising id.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CustomerList {
     customers: Vec<CustomerRow>,
     /// Where the list goes on; none at its end.
@@ -30,7 +35,7 @@ pub(super) struct CustomerList {
 }
 
 /// What a customer is; its id stands in the path.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StateCustomer {
     name: Name,
@@ -38,6 +43,11 @@ pub(super) struct StateCustomer {
     current_mbps: CurrentMbps,
 }
 
+/// All customers, by rising id
+#[utoipa::path(
+    get, path = "/customers", operation_id = "customers", tag = "customers", params(ListQuery),
+    responses((status = 200, description = "As many as were asked for, and where to go on", body = CustomerList)),
+)]
 pub(super) async fn list(
     State(store): State<Store>,
     QueryParams(query): QueryParams<ListQuery>,
@@ -59,6 +69,12 @@ pub(super) async fn list(
     Ok(Json(CustomerList { customers, next }))
 }
 
+/// One customer
+#[utoipa::path(
+    get, path = "/customers/{id}", operation_id = "customer", tag = "customers",
+    params(("id" = CustomerId, Path)),
+    responses((status = 200, description = "As it was stated last", body = CustomerRow)),
+)]
 pub(super) async fn one(
     State(store): State<Store>,
     PathParams(id): PathParams<String>,
@@ -73,6 +89,20 @@ pub(super) async fn one(
         .ok_or_else(|| unknown(&own::CUSTOMER_UNKNOWN, "customer", &id))
 }
 
+/// States what a customer is
+///
+/// Facts are never refused. What is the same already is left alone, and nothing is published.
+#[utoipa::path(
+    put, path = "/customers/{id}", operation_id = "put_customer", tag = "customers", request_body = StateCustomer,
+    params(("id" = CustomerId, Path)),
+    responses(
+        (status = 200, description = "It was known; as it is now", body = CustomerRow),
+        (
+            status = 201, description = "It is new", body = CustomerRow,
+            headers(("Location" = String, description = "Its own URL")),
+        ),
+    ),
+)]
 pub(super) async fn put(
     State(store): State<Store>,
     PathParams(id): PathParams<String>,

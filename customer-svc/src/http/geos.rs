@@ -6,22 +6,26 @@ use axum::response::Response;
 use feed_core::server::{JsonBody, Limit, PathParams, Problem, QueryParams};
 use feed_core::{Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::problem_types as own;
 use super::{put_response, refused, unknown};
 use crate::domain::{CapacityMbps, Geo, GeoSlug, MaxMbps, Name};
 use crate::storage::{self, ChangeError, GeoRow};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// Only those behind this one; `next` has it
     after: Option<GeoSlug>,
+    /// How many are wanted at most
     #[serde(default)]
     limit: Limit,
 }
 
 /// Some geos, by rising slug.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct GeoList {
     geos: Vec<GeoRow>,
     /// Where the list goes on; none at its end.
@@ -29,7 +33,7 @@ pub(super) struct GeoList {
 }
 
 /// What a geo is; its slug stands in the path.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StateGeo {
     name: Name,
@@ -37,6 +41,11 @@ pub(super) struct StateGeo {
     capacity_mbps: CapacityMbps,
 }
 
+/// All geos, by rising slug
+#[utoipa::path(
+    get, path = "/geos", operation_id = "geos", tag = "geos", params(ListQuery),
+    responses((status = 200, description = "As many as were asked for, and where to go on", body = GeoList)),
+)]
 pub(super) async fn list(
     State(store): State<Store>,
     QueryParams(query): QueryParams<ListQuery>,
@@ -53,6 +62,12 @@ pub(super) async fn list(
     Ok(Json(GeoList { geos, next }))
 }
 
+/// One geo, with its books
+#[utoipa::path(
+    get, path = "/geos/{geo}", operation_id = "geo", tag = "geos",
+    params(("geo" = GeoSlug, Path)),
+    responses((status = 200, description = "As it was stated last", body = GeoRow)),
+)]
 pub(super) async fn one(
     State(store): State<Store>,
     PathParams(geo): PathParams<String>,
@@ -67,6 +82,20 @@ pub(super) async fn one(
         .ok_or_else(|| unknown(&own::GEO_UNKNOWN, "geo", &geo))
 }
 
+/// States what a geo is
+///
+/// Facts are never refused. What is the same already is left alone, and nothing is published.
+#[utoipa::path(
+    put, path = "/geos/{geo}", operation_id = "put_geo", tag = "geos", request_body = StateGeo,
+    params(("geo" = GeoSlug, Path)),
+    responses(
+        (status = 200, description = "It was known; as it is now", body = GeoRow),
+        (
+            status = 201, description = "It is new", body = GeoRow,
+            headers(("Location" = String, description = "Its own URL")),
+        ),
+    ),
+)]
 pub(super) async fn put(
     State(store): State<Store>,
     PathParams(geo): PathParams<String>,

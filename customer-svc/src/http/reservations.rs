@@ -10,6 +10,12 @@ use super::unknown;
 use crate::domain::OrderId;
 use crate::storage::{self, ReservationRow};
 
+/// What was decided about an order
+#[utoipa::path(
+    get, path = "/reservations/{order_id}", operation_id = "reservation", tag = "reservations",
+    params(("order_id" = OrderId, Path)),
+    responses((status = 200, description = "The answer, and what it was based on", body = ReservationRow)),
+)]
 pub(super) async fn one(
     State(store): State<Store>,
     PathParams(id): PathParams<String>,

@@ -86,14 +86,19 @@ impl Service {
     }
 }
 
-/// Status and detail of an answer that has to be a problem.
+/// Status and detail of an answer that has to be a problem, whose type leads to its page.
 async fn problem(response: Response) -> (StatusCode, String) {
     let status = response.status();
     let kind = response.headers()["content-type"].clone();
+    let url = response.url().clone();
     let body = response.text().await.unwrap();
     assert_eq!(kind, "application/problem+json", "{body}");
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(body["status"], status.as_u16());
+    let uri = body["type"].as_str().unwrap();
+    let page = reqwest::get(url.join(uri).unwrap()).await.unwrap();
+    assert_eq!(page.status(), StatusCode::OK, "{uri}");
+    assert!(page.text().await.unwrap().contains(uri), "{uri}");
     (status, body["detail"].as_str().unwrap().to_owned())
 }
 

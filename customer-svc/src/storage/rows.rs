@@ -3,9 +3,11 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use feed_core::{EventId, FromRow, Loaded, Row, StoreError};
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use crate::domain::{
-    CapacityMbps, CurrentMbps, Customer, Decision, Geo, InvalidField, MaxMbps, Reservation, Status,
+    CapacityMbps, CurrentMbps, Customer, Decision, Geo, InvalidField, MaxMbps, OrderId, Reason,
+    Reservation, Status,
 };
 
 /// RFC 3339 in UTC, to the microsecond: what the database keeps.
@@ -30,7 +32,8 @@ where
 }
 
 /// A customer as queries show it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = CustomerAsShown)]
 pub(crate) struct CustomerRow {
     #[serde(flatten)]
     pub(crate) customer: Customer,
@@ -57,7 +60,8 @@ impl FromRow for CustomerRow {
 }
 
 /// A geo as queries show it, with its books.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = GeoAsShown)]
 pub(crate) struct GeoRow {
     #[serde(flatten)]
     pub(crate) geo: Geo,
@@ -92,10 +96,14 @@ impl FromRow for GeoRow {
 }
 
 /// A reservation as queries show it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Reservation)]
 pub(crate) struct ReservationRow {
+    #[schema(value_type = OrderId)]
     pub(crate) order_id: String,
     pub(crate) status: Status,
+    /// Why the order does not get the speed; null when it does.
+    #[schema(value_type = Option<Reason>)]
     pub(crate) reason: Option<String>,
     pub(crate) customer_id: String,
     pub(crate) geo: Option<String>,

@@ -7,8 +7,9 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
+use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode, header};
-use serde_json::json;
+use serde::{Serialize, Serializer};
 use tokio::sync::Semaphore;
 
 use super::documents::{self, Asked};
@@ -24,7 +25,9 @@ use super::tips::Tips;
 use super::{archive, single, stream};
 use crate::document::Format;
 use crate::error::InvalidValue;
+use crate::event::FeedName;
 use crate::limits::{HEARTBEAT_MS, PAGE_CACHE_BYTES_MAX, WAITERS_MAX};
+use crate::position::Cursor;
 use crate::store::{Log, Store};
 
 /// How the feeds are served.
@@ -124,6 +127,46 @@ pub fn router_with<'a>(
         })))
 }
 
+/// The answer of `/feeds`.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub(super) struct FeedList {
+    /// In the order in which the service serves them.
+    feeds: Vec<FeedEntry>,
+}
+
+/// A feed, as it is listed.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub(super) struct FeedEntry {
+    name: FeedName,
+    /// For people.
+    title: String,
+    /// Its URL, relative to that of the list.
+    href: String,
+    /// Cursor of its newest event.
+    #[serde(serialize_with = "text")]
+    head: Cursor,
+    events: u64,
+    /// Pages that are full.
+    sealed_pages: u64,
+    /// Events in a page.
+    page_capacity: u32,
+    /// Largest event, in bytes of data and attributes.
+    event_bytes_max: u32,
+    /// When the newest event was recorded.
+    #[serde(serialize_with = "time")]
+    updated: DateTime<Utc>,
+}
+
+fn text<S: Serializer>(value: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn time<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&crate::event::format_time(*time))
+}
+
 /// With an answer to OPTIONS.
 fn readable(get: MethodRouter<Arc<Feeds>>) -> MethodRouter<Arc<Feeds>> {
     get.options(|| async {
@@ -167,27 +210,23 @@ async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     no_parameters(query.as_deref())?;
-    let mut entries = Vec::new();
+    let mut list = FeedList { feeds: Vec::new() };
     for served in &feeds.served {
         let stats = served.log.stats().await?;
         let identity = &stats.state.identity;
-        entries.push(json!({
-            "name": identity.name,
-            "title": identity.title,
-            "href": format!("feeds/{}", identity.name),
-            "head": stats.state.head.to_string(),
-            "events": stats.events,
-            "sealed_pages": stats.sealed_pages,
-            "page_capacity": identity.capacity.get(),
-            "event_bytes_max": identity.event_bytes_max,
-            "updated": crate::event::format_time(stats.state.updated),
-        }));
+        list.feeds.push(FeedEntry {
+            name: identity.name.clone(),
+            title: identity.title.clone(),
+            href: format!("feeds/{}", identity.name),
+            head: stats.state.head,
+            events: stats.events,
+            sealed_pages: stats.sealed_pages,
+            page_capacity: identity.capacity.get(),
+            event_bytes_max: identity.event_bytes_max,
+            updated: stats.state.updated,
+        });
     }
-    Ok((
-        [(header::CACHE_CONTROL, "no-cache")],
-        Json(json!({ "feeds": entries })),
-    )
-        .into_response())
+    Ok(([(header::CACHE_CONTROL, "no-cache")], Json(list)).into_response())
 }
 
 /// The head, the tail, or the event stream.

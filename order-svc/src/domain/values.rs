@@ -2,7 +2,11 @@
 
 use std::fmt;
 
+use feed_core::server::openapi::text_schema;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 /// Longest customer id or order id, in bytes.
@@ -39,7 +43,7 @@ fn is_id(text: &str) -> bool {
 
 /// A text that is an id: `[A-Za-z0-9._-]{1,64}`.
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident, $field:literal) => {
+    ($(#[$doc:meta])* $name:ident, $field:literal, $example:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -78,17 +82,27 @@ macro_rules! id {
                 f.write_str(&self.0)
             }
         }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                text_schema("^[A-Za-z0-9._-]+$", 1, ID_BYTES_MAX)
+                    .examples([$example])
+                    .into()
+            }
+        }
+
+        impl ToSchema for $name {}
     };
 }
 
 id! {
     /// Who orders. Any well-formed id is taken: whether there is such a customer is not ours to know.
-    CustomerId, "customer_id"
+    CustomerId, "customer_id", "c-1001"
 }
 
 id! {
     /// Our own name for an order: a UUIDv7, so that an index takes it at its end.
-    OrderId, "order_id"
+    OrderId, "order_id", "01a20841-860d-74cd-9777-5fe41cded233"
 }
 
 impl OrderId {
@@ -98,9 +112,18 @@ impl OrderId {
     }
 }
 
+/// The number, if it is whole: in JSON, 500.0 is the same number as 500, and some programs write it so.
+fn whole_number(number: &serde_json::Number) -> Option<i64> {
+    let written_so = || {
+        let float = number.as_f64().filter(|float| float.fract() == 0.0)?;
+        (float.abs() <= f64::from(u32::MAX)).then_some(float as i64)
+    };
+    number.as_i64().or_else(written_so)
+}
+
 /// The speed that is asked for, in Mbit/s: 1 to 1,000,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "i64", into = "u32")]
+#[serde(try_from = "serde_json::Number", into = "u32")]
 pub(crate) struct RequestedMbps(u32);
 
 impl RequestedMbps {
@@ -124,11 +147,36 @@ impl TryFrom<i64> for RequestedMbps {
     }
 }
 
+impl TryFrom<serde_json::Number> for RequestedMbps {
+    type Error = InvalidField;
+
+    fn try_from(number: serde_json::Number) -> Result<Self, InvalidField> {
+        let allowed = "a whole number from 1 to 1000000";
+        let whole = whole_number(&number)
+            .ok_or_else(|| InvalidField::new("requested_mbps", &number.to_string(), allowed))?;
+        RequestedMbps::try_from(whole)
+    }
+}
+
 impl From<RequestedMbps> for u32 {
     fn from(mbps: RequestedMbps) -> u32 {
         mbps.0
     }
 }
+
+impl PartialSchema for RequestedMbps {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .description(Some("The speed that is asked for, in Mbit/s"))
+            .minimum(Some(1))
+            .maximum(Some(i64::from(REQUESTED_MBPS_MAX)))
+            .examples([500])
+            .into()
+    }
+}
+
+impl ToSchema for RequestedMbps {}
 
 #[cfg(test)]
 mod tests {
@@ -144,6 +192,22 @@ mod tests {
             assert!(error.to_string().contains("valid customer_id:"), "{error}");
         }
         assert!(is_id(OrderId::now().as_str()));
+    }
+
+    #[test]
+    fn whole_numbers_are_taken_however_they_are_written() {
+        let read = |text: &str| serde_json::from_str::<RequestedMbps>(text).map(RequestedMbps::get);
+        for (text, mbps) in [
+            ("500", 500),
+            ("500.0", 500),
+            ("5e2", 500),
+            ("1e6", 1_000_000),
+        ] {
+            assert_eq!(read(text).unwrap(), mbps, "{text}");
+        }
+        for text in ["1.5", "0.0", "1e7", "1e300", "-1.0", "\"500\"", "null"] {
+            assert!(read(text).is_err(), "{text}");
+        }
     }
 
     #[test]

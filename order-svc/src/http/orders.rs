@@ -7,29 +7,41 @@ use axum::extract::State;
 use feed_core::server::{Limit, PathParams, Problem, QueryParams};
 use feed_core::{DecideError, Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{no_such_order, order_id, refused};
 use crate::domain::{CustomerId, OrderCommand, OrderError, OrderId, Status};
 use crate::storage::{self, OrderFilter, OrderWithCustomer};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// Only orders that stand there
     status: Option<Status>,
+    /// Only this customer's orders
     customer_id: Option<CustomerId>,
+    /// Only orders behind this one; `next` has it
     after: Option<OrderId>,
+    /// How many orders are wanted at most
     #[serde(default)]
     limit: Limit,
 }
 
 /// Some orders, by rising id.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct OrderList {
     orders: Vec<OrderWithCustomer>,
     /// Where the list goes on; none at its end.
     next: Option<String>,
 }
 
+/// One order
+#[utoipa::path(
+    get, path = "/orders/{id}", operation_id = "order", tag = "orders",
+    params(("id" = OrderId, Path, description = "The order's id")),
+    responses((status = 200, description = "The order, and what is known of its customer", body = OrderWithCustomer)),
+)]
 pub(super) async fn one(
     State(store): State<Store>,
     PathParams(id): PathParams<String>,
@@ -43,6 +55,11 @@ pub(super) async fn one(
         .ok_or_else(|| no_such_order(order_id.as_str()))
 }
 
+/// Orders, by rising id
+#[utoipa::path(
+    get, path = "/orders", operation_id = "orders", tag = "orders", params(ListQuery),
+    responses((status = 200, description = "As many as were asked for, and where to go on", body = OrderList)),
+)]
 pub(super) async fn list(
     State(store): State<Store>,
     QueryParams(query): QueryParams<ListQuery>,
@@ -78,7 +95,14 @@ fn next_url(filter: &OrderFilter, after: &str, limit: Limit) -> String {
     url
 }
 
-/// Takes the order back. A body is not asked for, and not read.
+/// Takes an order back
+///
+/// Only as long as it waits for its answer. A body is not asked for, and not read.
+#[utoipa::path(
+    post, path = "/orders/{id}/cancel", operation_id = "cancel_order", tag = "orders",
+    params(("id" = OrderId, Path, description = "The order's id")),
+    responses((status = 200, description = "The order, cancelled", body = OrderWithCustomer)),
+)]
 pub(super) async fn cancel(
     State(store): State<Store>,
     PathParams(id): PathParams<String>,

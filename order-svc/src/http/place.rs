@@ -3,10 +3,13 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use feed_core::server::openapi::text_schema;
 use feed_core::server::{JsonBody, Problem};
 use feed_core::{DecideError, Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::problem_types as own;
 use super::refused;
@@ -17,7 +20,7 @@ use crate::storage::{self, OrderRow};
 const KEY_BYTES_MAX: usize = 255;
 
 /// The request. Serialised again, it is the canonical form by which repetitions are recognised.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PlaceOrder {
     customer_id: CustomerId,
@@ -30,6 +33,17 @@ struct Idempotency {
     key: String,
     request_sha256: [u8; 32],
 }
+
+/// The value of the header, for the OpenAPI document.
+struct IdempotencyKey;
+
+impl PartialSchema for IdempotencyKey {
+    fn schema() -> RefOr<Schema> {
+        text_schema("^[!-~]+$", 1, KEY_BYTES_MAX).into()
+    }
+}
+
+impl ToSchema for IdempotencyKey {}
 
 /// What is answered: the same to every repetition.
 struct Placement {
@@ -49,6 +63,18 @@ impl From<StoreError> for PlaceError {
     }
 }
 
+/// Places an order
+///
+/// The answer comes later: look at the order again, or follow the orders feed. With an `Idempotency-Key`, the same
+/// request again gets the same answer and places nothing.
+#[utoipa::path(
+    post, path = "/orders", operation_id = "place_order", tag = "orders", request_body = PlaceOrder,
+    params(("Idempotency-Key" = inline(Option<IdempotencyKey>), Header, description = "Such as a UUID; kept for 24 hours at least")),
+    responses((
+        status = 202, description = "The order, in status UPDATE", body = OrderRow,
+        headers(("Location" = String, description = "The order's own URL")),
+    )),
+)]
 pub(super) async fn place(
     State(store): State<Store>,
     headers: HeaderMap,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::Router;
-use feed_core::server::{Tokens, bind, guard, router, serve};
+use feed_core::server::{Tokens, bind, guard, problem_types, router, serve};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -24,6 +24,14 @@ pub(crate) fn assert_problem(reply: &Reply, status: u16, slug: &str) -> Value {
     let problem: Value = serde_json::from_slice(&reply.body).unwrap();
     assert_eq!(problem["type"], format!("/problems/{slug}").as_str());
     assert_eq!(problem["status"], status);
+    // It has a page, and the page says what the answer says.
+    let kind = problem_types::ALL.iter().find(|kind| kind.slug == slug);
+    let kind = kind.unwrap_or_else(|| panic!("{slug} is in no table"));
+    assert_eq!(problem["title"], kind.title);
+    assert!(
+        kind.statuses.contains(&reply.status.try_into().unwrap()),
+        "{slug}: {status}"
+    );
     for member in ["title", "detail"] {
         let text = problem[member].as_str().unwrap();
         assert!(text.len() > 5, "{problem}");

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -45,18 +46,29 @@ pub(crate) struct Orders {
 pub(crate) struct Setup {
     pub(crate) order_expiry_s: Option<u32>,
     pub(crate) tokens: bool,
+    /// Where the services listen, order-svc first. None: anywhere.
+    pub(crate) addresses: Option<(SocketAddr, SocketAddr)>,
+    /// Where each finds the other's feed, order-svc's first. None: at the other's address.
+    pub(crate) feeds: Option<(String, String)>,
 }
 
 impl Running {
     pub(crate) async fn start(setup: Setup) -> Running {
         let folder = tempfile::tempdir().unwrap();
         let sample = Sample::read(&Sample::default_folder()).unwrap();
-        let (order_at, customer_at) = (free_address().unwrap(), free_address().unwrap());
+        let anywhere = || (free_address().unwrap(), free_address().unwrap());
+        let (order_at, customer_at) = setup.addresses.unwrap_or_else(anywhere);
+        let (orders_feed, customers_feed) = setup.feeds.unwrap_or_else(|| {
+            (
+                format!("http://{order_at}/feeds/orders"),
+                format!("http://{customer_at}/feeds/customers"),
+            )
+        });
         let mut order_args = vec![
             "serve".to_owned(),
             format!("--listen={order_at}"),
             "--database=order.db".to_owned(),
-            format!("--customers-feed=http://{customer_at}/feeds/customers"),
+            format!("--customers-feed={customers_feed}"),
             "--poll-interval-ms=10".to_owned(),
         ];
         order_args.extend(
@@ -68,7 +80,7 @@ impl Running {
             "serve".to_owned(),
             format!("--listen={customer_at}"),
             "--database=customer.db".to_owned(),
-            format!("--orders-feed=http://{order_at}/feeds/orders"),
+            format!("--orders-feed={orders_feed}"),
             "--poll-interval-ms=10".to_owned(),
         ];
         if setup.tokens {

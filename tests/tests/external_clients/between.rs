@@ -7,7 +7,8 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use feed_core::server::{bind, serve};
-use http::{HeaderMap, StatusCode, Uri, header};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode, header};
 use tokio_util::sync::CancellationToken;
 
 /// An answer, to be handed on or kept.
@@ -27,8 +28,8 @@ impl Copy {
     }
 }
 
-/// What is answered to a request for this path and query, given what the service answers now.
-type Meddle = dyn Fn(&Uri, Copy) -> Copy + Send + Sync;
+/// What is answered to a request, given what the service answers to it now.
+type Meddle = dyn Fn(&Parts, Copy) -> Copy + Send + Sync;
 
 /// The proxy; it stops when this is dropped.
 pub(crate) struct Between {
@@ -47,7 +48,7 @@ impl Between {
     /// A proxy to the service at `upstream`, such as `http://127.0.0.1:8081`.
     pub(crate) async fn start(
         upstream: &str,
-        meddle: impl Fn(&Uri, Copy) -> Copy + Send + Sync + 'static,
+        meddle: impl Fn(&Parts, Copy) -> Copy + Send + Sync + 'static,
     ) -> Self {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
@@ -60,6 +61,11 @@ impl Between {
         let stop = CancellationToken::new();
         tokio::spawn(serve(listener, app, stop.clone()));
         Between { origin, stop }
+    }
+
+    /// Host and port.
+    pub(crate) fn authority(&self) -> &str {
+        self.origin.trim_start_matches("http://")
     }
 
     /// `url` of the service, through the proxy.
@@ -76,14 +82,14 @@ impl Drop for Between {
 }
 
 async fn hand_on(State(shared): State<Shared>, request: Request) -> Response {
-    let uri = request.uri().clone();
-    let mut headers = request.headers().clone();
+    let (asked, _) = request.into_parts();
+    let mut headers = asked.headers.clone();
     headers.remove(header::HOST);
     let sent = shared
         .http
         .request(
-            request.method().clone(),
-            format!("{}{uri}", shared.upstream),
+            asked.method.clone(),
+            format!("{}{}", shared.upstream, asked.uri),
         )
         .headers(headers)
         .send();
@@ -107,6 +113,6 @@ async fn hand_on(State(shared): State<Shared>, request: Request) -> Response {
         headers,
         body: body.to_vec(),
     };
-    let copy = (shared.meddle)(&uri, fresh);
+    let copy = (shared.meddle)(&asked, fresh);
     (copy.status, copy.headers, copy.body).into_response()
 }

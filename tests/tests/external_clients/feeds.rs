@@ -14,8 +14,8 @@ use super::tools::say;
 const ORDERS: usize = 150;
 /// Orders under way at once.
 const CONNECTIONS: usize = 8;
-/// The largest event of the feed `large`, in bytes. Eight of them make the largest page that there may be.
-const LARGE_EVENT_BYTES: u32 = 1 << 20;
+/// The largest event that any feed may have, in bytes: a page of its own.
+const LARGEST_EVENT_BYTES: u32 = 8 << 20;
 /// What the attributes of an event take of its bytes, at most.
 const ATTRIBUTE_BYTES: usize = 512;
 
@@ -27,7 +27,7 @@ pub(crate) struct Feeds {
 
 /// A server of feeds that are easily read wrong, below a path prefix.
 pub(crate) struct Odd {
-    _store: TempStore,
+    pub(crate) store: TempStore,
     pub(crate) served: Served,
 }
 
@@ -46,6 +46,14 @@ impl Feeds {
         }
     }
 
+    /// Where the two services are.
+    pub(crate) fn origins(&self) -> [String; 2] {
+        [
+            self.running.order.base_url(),
+            self.running.customer.base_url(),
+        ]
+    }
+
     /// URLs of the two services' feeds.
     pub(crate) fn live(&self) -> [String; 2] {
         [
@@ -61,6 +69,9 @@ impl Feeds {
 }
 
 impl Odd {
+    /// Name of the feed for whoever appends.
+    pub(crate) const GROWING: &str = "growing";
+
     /// Feeds of the odd server.
     const NAMES: [&str; 5] = ["nasty", "empty", "private", "large", "sealed"];
 
@@ -77,9 +88,9 @@ impl Odd {
             config("empty"),
             config("private").private().page_capacity(4).unwrap(),
             config("large")
-                .page_capacity(8)
+                .page_capacity(1)
                 .unwrap()
-                .event_bytes_max(LARGE_EVENT_BYTES)
+                .event_bytes_max(LARGEST_EVENT_BYTES)
                 .unwrap(),
             config("sealed").page_capacity(5).unwrap(),
         ] {
@@ -91,10 +102,17 @@ impl Odd {
         // Ends exactly where a page does.
         append(&store, "sealed", || lit(10)).await;
         let served = Served::start(&store, &Self::NAMES).await;
-        Odd {
-            served,
-            _store: store,
-        }
+        Odd { served, store }
+    }
+
+    /// The feed [`GROWING`](Self::GROWING) alone: pages of 5, and no event until somebody appends.
+    pub(crate) async fn growing() -> Self {
+        let store = TempStore::new(Migrations::NONE).await;
+        let config = FeedConfig::new(Self::GROWING, "lamp-svc").unwrap();
+        let created = store.create_feed(config.page_capacity(5).unwrap());
+        created.await.unwrap();
+        let served = Served::start(&store, &[Self::GROWING]).await;
+        Odd { store, served }
     }
 
     pub(crate) fn url(&self, name: &str) -> String {
@@ -113,11 +131,12 @@ pub(crate) fn lit(count: u32) -> Vec<NewEvent> {
         .collect()
 }
 
-/// Events as large as they may be, of the bytes that grow most on the way.
+/// An event as large as it may be, of the character that grows most on the way: as Atom it is four times as long, more
+/// than some XML parsers take for one text. And one of many bytes that are no text.
 fn large_events() -> Vec<NewEvent> {
-    let room = LARGE_EVENT_BYTES as usize - ATTRIBUTE_BYTES;
+    let room = LARGEST_EVENT_BYTES as usize - ATTRIBUTE_BYTES;
     let text = serde_json::json!("<".repeat(room - 2));
-    let bytes = Data::new("application/octet-stream", vec![0xff; room]).unwrap();
+    let bytes = Data::new("application/octet-stream", vec![0xff; 1 << 20]).unwrap();
     vec![
         NewEvent::json("Lit", &text).unwrap(),
         NewEvent::new("Drawn", Some(bytes)).unwrap(),

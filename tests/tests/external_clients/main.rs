@@ -13,16 +13,26 @@
 )]
 
 mod between;
+mod caching;
 mod feeds;
+mod nginx;
+mod openapi;
 mod readers;
+mod stale;
 mod tools;
 
 #[path = "../served/nasty.rs"]
 #[allow(dead_code, reason = "its parts are named by other tests")]
 mod nasty;
+#[path = "../contract_consumer/reader.rs"]
+#[allow(dead_code, reason = "its consumers have other scripts elsewhere")]
+mod reader;
 #[path = "../end_to_end/running.rs"]
 #[allow(dead_code, reason = "no test here restarts a service")]
 mod running;
+#[path = "../contract_consumer/scripted.rs"]
+#[allow(dead_code, reason = "the reader names it")]
+mod scripted;
 #[path = "../served/mod.rs"]
 #[allow(dead_code, reason = "most replies are read by others here")]
 mod served;

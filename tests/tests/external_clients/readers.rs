@@ -69,8 +69,14 @@ impl Client {
     }
 }
 
+/// Whether single events are served in binary mode, to `?format=binary`.
+const BINARY_MODE: bool = false;
 const ATOM: &str = "application/atom+xml";
 const CLOUD_EVENTS: &str = "application/cloudevents";
+
+fn binary_mode() -> Option<OsString> {
+    BINARY_MODE.then(|| "--binary".into())
+}
 
 #[tokio::test]
 async fn feedparser_reads_every_atom_document() {
@@ -177,9 +183,10 @@ async fn newsboat_lists_the_entries() {
 
 #[tokio::test]
 async fn the_cloudevents_sdk_for_python_reads_every_json_form() {
-    let Some(client) = Client::python("cloud_events.py", &[]) else {
+    let Some(mut client) = Client::python("cloud_events.py", &[]) else {
         return;
     };
+    client.args.extend(binary_mode());
     client.finds_all_well().await;
     let spoiled = [
         (
@@ -198,11 +205,12 @@ async fn the_cloudevents_sdk_for_javascript_reads_every_json_form() {
     let (Some(node), Some(modules)) = (tools::program("node"), tools::node_modules()) else {
         return;
     };
-    let client = Client {
+    let mut client = Client {
         program: node,
         args: vec![tools::script("cloud_events.cjs").into()],
         env: vec![("NODE_PATH", modules)],
     };
+    client.args.extend(binary_mode());
     client.finds_all_well().await;
     let spoiled = [
         (
