@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
 
 use feed_core::client::{ClientError, ClientOptions, FeedClient};
+use feed_core::limits::PAGE_CAPACITY_MAX;
 use feed_core::{Cursor, Event, Format};
 use reqwest::Method;
 use serde_json::Value;
@@ -112,7 +113,8 @@ impl Kit {
         let listed = kit.listed.as_ref();
         kit.capacity = listed
             .and_then(|entry| entry.get("page_capacity")?.as_u64())
-            .filter(|capacity| *capacity > 0);
+            // With another one nothing is reckoned; that it is wrong is for rule B1 to tell.
+            .filter(|capacity| (1..=u64::from(PAGE_CAPACITY_MAX)).contains(capacity));
         kit.fill().await?;
         kit.walk = walk(&kit, options.events_max).await;
         kit.capacity = kit.capacity.or_else(|| kit.walk.sealed_length());

@@ -1,29 +1,21 @@
 //! The library's own server keeps every rule.
 
-use feedctl::conformance::{Options, Outcome, run};
+use feedctl::conformance::{Outcome, run};
 use tokio_util::sync::CancellationToken;
 
 use super::scene::{Scene, append, not_passed};
 
-/// Rules that the server does not keep yet; the list becomes empty.
-const NOT_YET: [&str; 1] = ["B3"];
-
-fn without_those(mut options: Options) -> Options {
-    options.except = NOT_YET.map(str::to_owned).to_vec();
-    options
-}
-
 #[tokio::test]
 async fn every_rule_holds_on_sqlite() {
     let scene = Scene::new().await;
-    let report = run(without_those(scene.options())).await.unwrap();
+    let report = run(scene.options()).await.unwrap();
     assert_eq!(not_passed(&report), [""; 0]);
 }
 
 #[tokio::test]
 async fn without_an_appender_nothing_fails() {
     let scene = Scene::new().await;
-    let mut options = without_those(scene.options());
+    let mut options = scene.options();
     options.append = None;
     let report = run(options).await.unwrap();
     assert_eq!(report.count(Outcome::Failed), 0, "{report}");
@@ -34,15 +26,33 @@ async fn without_an_appender_nothing_fails() {
 #[tokio::test]
 async fn a_feed_without_events_fails_nothing() {
     let scene = Scene::empty().await;
-    let mut options = without_those(scene.options());
+    let mut options = scene.options();
     options.append = None;
     let report = run(options).await.unwrap();
     assert_eq!(report.count(Outcome::Failed), 0, "{report}");
     assert!(report.count(Outcome::Passed) > 10, "{report}");
     // The appender makes all that the rules need, but for a second epoch.
-    let report = run(without_those(scene.options())).await.unwrap();
+    let report = run(scene.options()).await.unwrap();
     let odd = not_passed(&report);
     assert!(odd.len() == 1 && odd[0].contains("one epoch"), "{report}");
+}
+
+#[tokio::test]
+async fn every_rule_holds_of_a_private_feed_behind_tokens() {
+    let scene = Scene::guarded().await;
+    let report = run(scene.options()).await.unwrap();
+    let odd = not_passed(&report);
+    assert!(odd.len() == 1 && odd[0].contains("one epoch"), "{report}");
+    let seen = |id| {
+        &report
+            .results
+            .iter()
+            .find(|result| result.id == id)
+            .unwrap()
+            .seen
+    };
+    assert!(seen("H2").contains("private"), "{report}");
+    assert!(seen("P4").contains("401 without a token"), "{report}");
 }
 
 #[tokio::test]
@@ -61,7 +71,7 @@ async fn appends_meanwhile_make_nothing_fail() {
         }
         number
     });
-    let report = run(without_those(scene.options())).await.unwrap();
+    let report = run(scene.options()).await.unwrap();
     stop.cancel();
     let appended = busy.await.unwrap();
     assert!(appended > 50, "{appended} events");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use feed_core::server::{RouterOptions, bind, router_with, serve};
+use feed_core::server::{RouterOptions, Tokens, bind, guard, router_with, serve};
 use feed_core::testing::TempStore;
 use feed_core::{
     AppendError, Data, Epoch, Expected, Extension, FeedConfig, Migrations, NewEvent, Store,
@@ -21,6 +21,9 @@ pub(crate) const LAMPS: &str = "lamps";
 /// Events in a page.
 pub(crate) const CAPACITY: u32 = 3;
 
+/// The token of those who may read a guarded feed.
+const TOKEN: &str = "0123456789abcdef";
+
 /// Where the router is nested: a path that no link may know of.
 const PREFIX: &str = "/some/prefix";
 
@@ -28,6 +31,7 @@ const PREFIX: &str = "/some/prefix";
 pub(crate) struct Scene {
     pub(crate) store: TempStore,
     address: SocketAddr,
+    token: Option<String>,
     stop: CancellationToken,
 }
 
@@ -41,6 +45,20 @@ impl Scene {
     pub(crate) async fn empty() -> Self {
         let store = new_store().await;
         Self::serve(store, |router| router).await
+    }
+
+    /// Serves a private feed, to those who have [`TOKEN`].
+    pub(crate) async fn guarded() -> Self {
+        let store = TempStore::new(Migrations::NONE).await;
+        let config = FeedConfig::new(LAMPS, "lamp-svc").unwrap().private();
+        let config = config.page_capacity(CAPACITY).unwrap();
+        store.create_feed(config).await.unwrap();
+        let tokens = store.path().with_file_name("tokens");
+        std::fs::write(&tokens, format!("read {TOKEN}\n")).unwrap();
+        let tokens = Tokens::from_file(&tokens).unwrap();
+        let mut scene = Self::serve(store, |router| guard(router, Some(tokens))).await;
+        scene.token = Some(TOKEN.to_owned());
+        scene
     }
 
     /// Serves the feed through `spoil`.
@@ -72,6 +90,7 @@ impl Scene {
         Scene {
             store,
             address,
+            token: None,
             stop,
         }
     }
@@ -83,6 +102,7 @@ impl Scene {
     /// All rules, with an appender.
     pub(crate) fn options(&self) -> Options {
         let mut options = Options::new(self.feed_url());
+        options.bearer_token.clone_from(&self.token);
         let store = Arc::new(Store::clone(&self.store));
         options.append = Some(Append::Function(Arc::new(move || {
             let store = store.clone();

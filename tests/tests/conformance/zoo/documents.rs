@@ -54,6 +54,18 @@ async fn broken_resources_are_caught() {
         }
     });
     caught("B1", "pages that are too large", large).await;
+    for rule in ["B1", "R4"] {
+        let endless = answers(move |asked, answer| {
+            if asked.path == "list" {
+                let most = format!("\"page_capacity\":{}", u64::MAX);
+                answer.replace("\"page_capacity\":3", &most);
+            }
+            if rule == "R4" && asked.is_sealed() {
+                answer.events(|events| drop(events.pop()));
+            }
+        });
+        caught(rule, "pages without end", endless).await;
+    }
     let reversed = answers(|asked, answer| {
         if asked.is_head() {
             answer.events(|events| events.reverse());
