@@ -25,8 +25,11 @@ fn url(served: &Served, query: &str) -> Url {
     served.url(&format!("/feeds/{LAMPS}?{query}"))
 }
 
+/// Headers of a request, beside those that all have.
+type Headers = &'static [(&'static str, &'static str)];
+
 /// A request under way.
-fn ask(served: &Arc<Served>, query: &str, headers: &'static [(&str, &str)]) -> JoinHandle<Reply> {
+fn ask(served: &Arc<Served>, query: &str, headers: Headers) -> JoinHandle<Reply> {
     let (served, url) = (served.clone(), url(served, query));
     tokio::spawn(async move {
         let headers: Vec<_> = std::iter::once(JSON)
@@ -57,7 +60,7 @@ async fn served(scene: &Scene, options: &RouterOptions) -> Arc<Served> {
 async fn i13_an_event_ends_the_waiting() {
     let scene = Scene::new(3, 4).await;
     let served = served(&scene, &RouterOptions::default()).await;
-    let cases: [(&str, &[(&str, &str)], Option<&str>); 4] = [
+    let cases: [(&str, Headers, Option<&str>); 4] = [
         ("after=now&wait=20", &[], None),
         ("after=now", &[("prefer", "wait=20")], Some("wait=20")),
         ("after=now", &[("prefer", "wait=3600")], Some("wait=25")),
