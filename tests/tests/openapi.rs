@@ -40,6 +40,7 @@ macro_rules! start {
             http: Some($service::HttpSettings {
                 listen: SocketAddr::from(([127, 0, 0, 1], 0)),
                 tokens,
+                cors_origins: Vec::new(),
             }),
             poller: None,
         };

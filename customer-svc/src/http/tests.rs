@@ -28,6 +28,7 @@ impl Service {
             http: Some(HttpSettings {
                 listen: "127.0.0.1:0".parse().unwrap(),
                 tokens: None,
+                cors_origins: Vec::new(),
             }),
             poller: None,
         };

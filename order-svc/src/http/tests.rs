@@ -39,6 +39,7 @@ impl Service {
             http: Some(HttpSettings {
                 listen: "127.0.0.1:0".parse().unwrap(),
                 tokens,
+                cors_origins: Vec::new(),
             }),
             poller: None,
         };
@@ -402,6 +403,7 @@ async fn a_busy_port_is_told_before_anything_is_written() {
         http: Some(HttpSettings {
             listen: listener.local_addr().unwrap(),
             tokens: None,
+            cors_origins: Vec::new(),
         }),
         poller: None,
     };
