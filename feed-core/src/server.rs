@@ -34,6 +34,7 @@ mod single;
 mod stopping;
 mod stream;
 mod tips;
+mod whole_number;
 
 pub use auth::{TokenFileError, Tokens, guard};
 pub use body::JsonBody;
@@ -46,3 +47,4 @@ pub use problem_type::ProblemType;
 pub use query::{Limit, PathParams, QueryParams};
 pub use router::{RouterOptions, router, router_with};
 pub use run::{BindError, bind, serve};
+pub use whole_number::WholeNumber;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use feed_core::server::WholeNumber;
 use feed_core::server::openapi::text_schema;
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::RefOr;
@@ -144,21 +145,12 @@ text! {
     &name_pattern(), NAME_CHARS_MAX
 }
 
-/// The number, if it is whole: in JSON, 500.0 is the same number as 500, and some programs write it so.
-fn whole_number(number: &serde_json::Number) -> Option<i64> {
-    let written_so = || {
-        let float = number.as_f64().filter(|float| float.fract() == 0.0)?;
-        (float.abs() <= f64::from(u32::MAX)).then_some(float as i64)
-    };
-    number.as_i64().or_else(written_so)
-}
-
 /// A checked number of Mbit/s.
 macro_rules! mbps {
     ($(#[$doc:meta])* $name:ident, $field:literal, $range:expr, $allowed:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "serde_json::Number", into = "u32")]
+        #[serde(try_from = "WholeNumber", into = "u32")]
         pub(crate) struct $name(u32);
 
         impl $name {
@@ -178,13 +170,11 @@ macro_rules! mbps {
             }
         }
 
-        impl TryFrom<serde_json::Number> for $name {
+        impl TryFrom<WholeNumber> for $name {
             type Error = InvalidField;
 
-            fn try_from(number: serde_json::Number) -> Result<Self, InvalidField> {
-                let whole = whole_number(&number)
-                    .ok_or_else(|| InvalidField::new($field, &number.to_string(), $allowed))?;
-                $name::try_from(whole)
+            fn try_from(number: WholeNumber) -> Result<Self, InvalidField> {
+                $name::try_from(number.0)
             }
         }
 

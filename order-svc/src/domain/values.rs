@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use feed_core::server::WholeNumber;
 use feed_core::server::openapi::text_schema;
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::RefOr;
@@ -112,18 +113,9 @@ impl OrderId {
     }
 }
 
-/// The number, if it is whole: in JSON, 500.0 is the same number as 500, and some programs write it so.
-fn whole_number(number: &serde_json::Number) -> Option<i64> {
-    let written_so = || {
-        let float = number.as_f64().filter(|float| float.fract() == 0.0)?;
-        (float.abs() <= f64::from(u32::MAX)).then_some(float as i64)
-    };
-    number.as_i64().or_else(written_so)
-}
-
 /// The speed that is asked for, in Mbit/s: 1 to 1,000,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "serde_json::Number", into = "u32")]
+#[serde(try_from = "WholeNumber", into = "u32")]
 pub(crate) struct RequestedMbps(u32);
 
 impl RequestedMbps {
@@ -147,14 +139,11 @@ impl TryFrom<i64> for RequestedMbps {
     }
 }
 
-impl TryFrom<serde_json::Number> for RequestedMbps {
+impl TryFrom<WholeNumber> for RequestedMbps {
     type Error = InvalidField;
 
-    fn try_from(number: serde_json::Number) -> Result<Self, InvalidField> {
-        let allowed = "a whole number from 1 to 1000000";
-        let whole = whole_number(&number)
-            .ok_or_else(|| InvalidField::new("requested_mbps", &number.to_string(), allowed))?;
-        RequestedMbps::try_from(whole)
+    fn try_from(number: WholeNumber) -> Result<Self, InvalidField> {
+        RequestedMbps::try_from(number.0)
     }
 }
 
