@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use feed_core::client::{BearerTokenError, bearer_token_from_file};
-use feed_core::server::{self, BindError, TokenFileError, Tokens};
+use feed_core::server::{self, BindError, CorsOrigin, TokenFileError, Tokens};
 use feed_core::{Consumer, ConsumerError, InvalidValue, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -32,6 +32,8 @@ pub struct HttpSettings {
     pub listen: SocketAddr,
     /// File of the bearer tokens that are taken; none: everybody may do everything.
     pub tokens: Option<PathBuf>,
+    /// Whose web pages may read the answers; none: no other's.
+    pub cors_origins: Vec<CorsOrigin>,
 }
 
 /// How the orders feed is followed.
@@ -204,6 +206,8 @@ impl Http {
             ))
             .fallback(http::no_such_path)
             .method_not_allowed_fallback(http::no_such_method);
+        // Outside of all: browsers ask without a token whether they may ask.
+        let router = server::cors(router, &settings.cors_origins);
         let address = listener.local_addr().map_err(|source| BindError::Failed {
             address: settings.listen,
             source,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use feed_core::server::CorsOrigin;
 use tracing_subscriber::EnvFilter;
 
 use crate::app::{Application, HttpSettings, PollerSettings, RunError, Settings, StartError};
@@ -63,6 +64,15 @@ struct Serve {
     /// File of the bearer tokens that are taken, in lines `read TOKEN` and `write TOKEN` [default: no tokens needed]
     #[arg(long, env = "CUSTOMER_TOKENS", value_name = "FILE")]
     tokens: Option<PathBuf>,
+    /// Web origin whose pages may read the answers, such as https://app.example.org, or * for all; can be repeated, in
+    /// the environment with commas [default: none]
+    #[arg(
+        long,
+        env = "CUSTOMER_CORS_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    cors_origin: Vec<CorsOrigin>,
     /// Do not follow the orders feed: `customer-svc poll` does it
     #[arg(long, env = "CUSTOMER_NO_POLL", value_parser = BoolishValueParser::new())]
     no_poll: bool,
@@ -194,6 +204,7 @@ impl Cli {
                     http: Some(HttpSettings {
                         listen: serve.listen,
                         tokens: serve.tokens,
+                        cors_origins: serve.cors_origin,
                     }),
                     poller: (!serve.no_poll).then(|| serve.poller.settings()),
                 },
@@ -258,5 +269,25 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn origins_are_checked_and_their_flag_is_named() {
+        let parse = |origins: &[&str]| {
+            let flags = origins.iter().flat_map(|origin| ["--cors-origin", *origin]);
+            Cli::try_parse_from(["customer-svc", "serve"].into_iter().chain(flags))
+        };
+        let Command::Serve(serve) = parse(&["https://a.example", "http://b.example:3000"])
+            .unwrap()
+            .command
+        else {
+            panic!("another command");
+        };
+        assert_eq!(serve.cors_origin.len(), 2);
+        let error = parse(&["a.example"]).unwrap_err().to_string();
+        assert!(
+            error.contains("--cors-origin") && error.contains("scheme://host"),
+            "{error}"
+        );
     }
 }

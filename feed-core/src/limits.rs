@@ -108,6 +108,8 @@ pub const DRAIN_MS_MAX: u64 = 10_000;
 pub const LIST_ITEMS_DEFAULT: u32 = 50;
 /// Most items in a page of a service's list.
 pub const LIST_ITEMS_MAX: u32 = 500;
+/// How long a browser may keep what it was told of requests from other origins, in seconds.
+pub const CORS_MAX_AGE_S: u64 = 3_600;
 /// Largest file of bearer tokens, in bytes.
 pub const TOKEN_FILE_BYTES_MAX: u64 = 64 << 10;
 

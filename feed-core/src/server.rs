@@ -1,7 +1,7 @@
 //! The feed endpoint as an axum router, and what a service around it needs.
 //!
 //! [`router`] is nested by any service; [`bind`] and [`serve`] run it until it is told to stop; [`guard`] asks for
-//! bearer tokens; [`health`] answers probes; [`Problem`] is how errors are told (RFC 9457).
+//! bearer tokens; [`cors`] lets pages of other origins read; [`health`] answers probes; [`Problem`] is how errors are told (RFC 9457).
 
 mod archive;
 mod auth;
@@ -10,6 +10,7 @@ mod build;
 mod coding;
 mod conditional;
 mod connections;
+mod cors;
 mod documents;
 mod feed_query;
 mod health;
@@ -37,6 +38,7 @@ mod whole_number;
 
 pub use auth::{TokenFileError, Tokens, guard};
 pub use body::JsonBody;
+pub use cors::{CorsOrigin, cors};
 pub use feed_query::{Begin, FeedForm, FeedQuery, QueryError};
 pub use health::health;
 pub use problem::Problem;

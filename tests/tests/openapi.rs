@@ -40,6 +40,7 @@ macro_rules! start {
             http: Some($service::HttpSettings {
                 listen: SocketAddr::from(([127, 0, 0, 1], 0)),
                 tokens,
+                cors_origins: Vec::new(),
             }),
             poller: None,
         };
@@ -149,6 +150,14 @@ async fn descriptions_are_complete() {
                 !summary.is_empty() && !summary.ends_with('.'),
                 "{method} {path}: {summary}"
             );
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                // A URL and a header have no null.
+                let schema = parameter["schema"].to_string();
+                assert!(
+                    schema.len() > 2 && !schema.contains("null"),
+                    "{method} {path}: {parameter}"
+                );
+            }
             for (status, response) in operation["responses"].as_object().unwrap() {
                 let is_problem = !response["content"]["application/problem+json"].is_null();
                 assert_eq!(

@@ -20,14 +20,27 @@ struct Service {
 
 impl Service {
     async fn start() -> Self {
+        Service::start_for(None, &[]).await
+    }
+
+    async fn start_for(tokens: Option<&str>, origins: &[&str]) -> Self {
         // Another test may have been quicker: any provider is good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = TempDir::new().unwrap();
+        let tokens = tokens.map(|tokens| {
+            let path = folder.path().join("tokens.txt");
+            std::fs::write(&path, tokens).unwrap();
+            path
+        });
         let settings = Settings {
             database: folder.path().join("customer.db").display().to_string(),
             http: Some(HttpSettings {
                 listen: "127.0.0.1:0".parse().unwrap(),
-                tokens: None,
+                tokens,
+                cors_origins: origins
+                    .iter()
+                    .map(|origin| origin.parse().unwrap())
+                    .collect(),
             }),
             poller: None,
         };
@@ -100,6 +113,24 @@ async fn problem(response: Response) -> (StatusCode, String) {
     assert_eq!(page.status(), StatusCode::OK, "{uri}");
     assert!(page.text().await.unwrap().contains(uri), "{uri}");
     (status, body["detail"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn browsers_ask_without_a_token_whether_a_page_may_ask() {
+    let origin = "https://app.example.org";
+    let service = Service::start_for(Some("read 0123456789abcdef\n"), &[origin]).await;
+    let request = |method: &str| {
+        let url = format!("{}/geos/berlin", service.url);
+        let request = service.client.request(method.parse().unwrap(), url);
+        request.header("origin", origin)
+    };
+    let asked = request("OPTIONS").header("access-control-request-method", "PUT");
+    for (request, status) in [(asked, 204), (request("GET"), 401)] {
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), status);
+        assert_eq!(response.headers()["access-control-allow-origin"], origin);
+    }
+    service.stop().await;
 }
 
 #[tokio::test]

@@ -26,6 +26,10 @@ impl Service {
     }
 
     async fn start_with(tokens: Option<&str>) -> Self {
+        Service::start_for(tokens, &[]).await
+    }
+
+    async fn start_for(tokens: Option<&str>, origins: &[&str]) -> Self {
         // Another test may have been quicker: any provider is good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = TempDir::new().unwrap();
@@ -39,6 +43,10 @@ impl Service {
             http: Some(HttpSettings {
                 listen: "127.0.0.1:0".parse().unwrap(),
                 tokens,
+                cors_origins: origins
+                    .iter()
+                    .map(|origin| origin.parse().unwrap())
+                    .collect(),
             }),
             poller: None,
         };
@@ -393,6 +401,24 @@ async fn tokens_are_asked_for_when_there_are_any() {
 }
 
 #[tokio::test]
+async fn browsers_ask_without_a_token_whether_a_page_may_ask() {
+    let origin = "https://app.example.org";
+    let service = Service::start_for(Some("read 0123456789abcdef\n"), &[origin]).await;
+    let request = |method: &str| {
+        let url = format!("{}/orders", service.url);
+        let request = service.client.request(method.parse().unwrap(), url);
+        request.header("origin", origin)
+    };
+    let asked = request("OPTIONS").header("access-control-request-method", "POST");
+    for (request, status) in [(asked, 204), (request("GET"), 401)] {
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), status);
+        assert_eq!(response.headers()["access-control-allow-origin"], origin);
+    }
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn a_busy_port_is_told_before_anything_is_written() {
     let listener = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let folder = TempDir::new().unwrap();
@@ -402,6 +428,7 @@ async fn a_busy_port_is_told_before_anything_is_written() {
         http: Some(HttpSettings {
             listen: listener.local_addr().unwrap(),
             tokens: None,
+            cors_origins: Vec::new(),
         }),
         poller: None,
     };

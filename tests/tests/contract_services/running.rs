@@ -58,6 +58,7 @@ pub(crate) async fn order_svc(
         http: Some(order_svc::HttpSettings {
             listen: ([127, 0, 0, 1], 0).into(),
             tokens: None,
+            cors_origins: Vec::new(),
         }),
         poller: customers_feed.map(|feed| order_svc::PollerSettings {
             customers_feed: feed.to_owned(),
@@ -77,6 +78,7 @@ pub(crate) async fn customer_svc(folder: &TempDir, orders_feed: Option<&str>) ->
         http: Some(customer_svc::HttpSettings {
             listen: ([127, 0, 0, 1], 0).into(),
             tokens: None,
+            cors_origins: Vec::new(),
         }),
         poller: orders_feed.map(|feed| customer_svc::PollerSettings {
             orders_feed: feed.to_owned(),
