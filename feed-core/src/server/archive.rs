@@ -12,7 +12,6 @@ use super::{build, resolve};
 use crate::document::{ArchiveFile, Links};
 use crate::error::StoreError;
 use crate::feed::FeedState;
-use crate::page::PageNumber;
 use crate::position::{Cursor, Epoch, Position};
 use crate::store::{Log, Window};
 
@@ -67,7 +66,7 @@ async fn render(log: &Log, epoch: Epoch, file: ArchiveFile) -> Result<SealedPage
         return Err(resolve::pruned(&state, format!("page {}", file.page)).into());
     }
     if !capacity.is_sealed(file.page, state.head.position) {
-        return Err(Elsewhere(to_tail(log, &state, file.page).await?));
+        return Err(Elsewhere(to_tail(log, &state, file).await?));
     }
     let right = build::epoch_of(&state, file.page);
     if epoch != right {
@@ -83,14 +82,17 @@ async fn render(log: &Log, epoch: Epoch, file: ArchiveFile) -> Result<SealedPage
     ))
 }
 
-/// A page that is not sealed yet: its readers go on with the tail.
-async fn to_tail(log: &Log, state: &FeedState, page: PageNumber) -> Result<Response, Problem> {
-    let before = match page.previous() {
+/// A page that is not sealed yet: its readers go on with the tail, in the representation that the page's URL names.
+async fn to_tail(log: &Log, state: &FeedState, file: ArchiveFile) -> Result<Response, Problem> {
+    let before = match file.page.previous() {
         None => state.history.start(),
         Some(previous) => cursor_at(log, state.identity.capacity.last(previous)).await?,
     };
     let feed = Links::feed_from_archive(&state.identity.name);
-    Ok(respond::redirect(&format!("{feed}?after={before}")))
+    let format = file.format.extension();
+    Ok(respond::redirect(&format!(
+        "{feed}?after={before}&format={format}"
+    )))
 }
 
 async fn cursor_at(log: &Log, position: Position) -> Result<Cursor, Problem> {

@@ -1,5 +1,6 @@
 //! Which events and links each document has. Pure: the store gave the events, a codec will write them.
 
+use super::feed_query::FeedQuery;
 use super::look::{Found, Wanted};
 use crate::document::{Document, DocumentKind, Format, Links};
 use crate::event::Event;
@@ -17,17 +18,14 @@ pub(super) fn head(
 ) -> Document {
     events.reverse();
     let name = &state.identity.name;
-    let this = match carried.strip_prefix('&') {
-        Some(query) => format!("{name}?{query}"),
-        None => name.to_string(),
-    };
+    let this = head_link(state, carried);
     Document {
         kind: DocumentKind::Head,
         updated: state.updated,
         events,
         links: Links {
+            current: this.clone(),
             this,
-            current: name.to_string(),
             next: None,
             prev_archive: prev_archive(state, state.head.position, format),
             tail: Some(Links::tail_from_feed(name, state.head) + carried),
@@ -40,7 +38,8 @@ pub(super) fn head(
 }
 
 /// The tail document of what was found behind a cursor.
-pub(super) fn tail(found: Found, wanted: &Wanted, format: Format, carried: &str) -> Document {
+pub(super) fn tail(found: Found, wanted: &Wanted, format: Format, query: &FeedQuery) -> Document {
+    let carried = &query.carried();
     let (state, name) = (&found.state, &found.state.identity.name);
     let from_here = Links::tail_from_feed(name, found.upto) + carried;
     // A whole page is of use only to those who want all that is on it.
@@ -50,7 +49,7 @@ pub(super) fn tail(found: Found, wanted: &Wanted, format: Format, carried: &str)
         updated: state.updated,
         links: Links {
             this: Links::tail_from_feed(name, found.from) + carried,
-            current: name.to_string(),
+            current: head_link(state, &query.carried_to_head()),
             next: Some(sealed.map_or(from_here, |page| archive_link(state, page, format))),
             prev_archive: prev_archive(state, found.from.position, format),
             tail: None,
@@ -98,6 +97,15 @@ pub(super) fn archive(
         head: None,
         caught_up: None,
         feed: state.identity.clone(),
+    }
+}
+
+/// The head document, from a document at the feed's own URL.
+fn head_link(state: &FeedState, carried: &str) -> String {
+    let name = &state.identity.name;
+    match carried.strip_prefix('&') {
+        Some(query) => format!("{name}?{query}"),
+        None => name.to_string(),
     }
 }
 

@@ -16,7 +16,7 @@ use super::stopping::Stopping;
 use super::tips::{Tips, Waiter};
 use super::{build, resolve};
 use crate::document::Format;
-use crate::position::After;
+use crate::position::{After, Cursor};
 use crate::store::{Log, Window};
 
 /// What a request at a feed's own URL says, in the order in which it goes through here.
@@ -59,11 +59,6 @@ pub(super) async fn tail(
     let query = asked.query;
     let preferred = prefer::wait(asked.headers).filter(|_| query.wait.is_none());
     let wait = query.wait.or(preferred);
-    // Interest is registered before looking.
-    let waiter = match wait {
-        Some(wait) if !wait.is_zero() => Some((tips.wait()?, wait)),
-        _ => None,
-    };
     let wanted = Wanted {
         filter: query.filter.clone(),
         limit: query.limit,
@@ -75,11 +70,26 @@ pub(super) async fn tail(
         let location = build::archive_link(&found.state, page, format);
         return Ok(respond::redirect(&location));
     }
-    if let Some((waiter, wait)) = waiter {
-        found = until_found(log, &wanted, found, waiter, wait, &asked.stopping).await?;
+    if let Some(wait) = wait.filter(|wait| !wait.is_zero())
+        && found.is_in_vain()
+    {
+        // Only now a place is taken, so that those who need not wait are never sent away.
+        let waiter = tips.wait()?;
+        let after = After::Cursor(found.upto);
+        // Interest is registered: what was appended meanwhile is seen by looking again.
+        let again = wanted.look(log, &after).await?;
+        found = until_found(
+            log,
+            &wanted,
+            (found.from, again),
+            waiter,
+            wait,
+            &asked.stopping,
+        )
+        .await?;
     }
     let from = found.from.to_string();
-    let document = build::tail(found, &wanted, format, &query.carried());
+    let document = build::tail(found, &wanted, format, query);
     let tag = respond::tag(&document, format, &from, query);
     let caching = match wait {
         Some(_) => Caching::waited(query),
@@ -114,14 +124,13 @@ fn is_redirected(query: &FeedQuery, begin: Begin) -> bool {
 async fn until_found(
     log: &Log,
     wanted: &Wanted,
-    mut found: Found,
+    (asked_from, mut found): (Cursor, Found),
     mut waiter: Waiter,
     wait: Duration,
     stopping: &Stopping,
 ) -> Result<Found, Problem> {
     let deadline = Instant::now() + wait;
-    let asked_from = found.from;
-    while found.events.is_empty() && found.is_caught_up() {
+    while found.is_in_vain() {
         let from = found.upto;
         let tip = tokio::select! {
             tip = waiter.beyond(from.position) => tip,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use url::form_urlencoded;
 
 use crate::document::Format;
@@ -152,12 +152,23 @@ impl FeedQuery {
 
     /// Whether the event stream can be had by this query.
     pub(super) fn check_stream(&self) -> Result<(), QueryError> {
-        if self.limit.is_some() || (self.wait.is_some() && !self.http_feeds) {
+        if self.limit.is_some() || self.wait.is_some() {
             return Err(QueryError::Conflict(
-                "an event stream has no end: limit and wait are for documents",
+                "an event stream has no end: limit, wait and timeout are for documents",
             ));
         }
         Ok(())
+    }
+
+    /// The part of the query that links to the head document carry on: as [`carried`](Self::carried), without the
+    /// filter, which the head does not take.
+    pub(super) fn carried_to_head(&self) -> String {
+        let unfiltered = FeedQuery {
+            limit: self.limit,
+            form: self.form,
+            ..FeedQuery::default()
+        };
+        unfiltered.carried()
     }
 
     /// The part of the query that links to the same feed carry on, behind a cursor: empty, or begins with `&`.
@@ -263,17 +274,26 @@ fn form(text: &str) -> Result<FeedForm, QueryError> {
 
 /// A time as in RFC 3339, or a date, which is its midnight in UTC.
 fn time(text: &str) -> Result<DateTime<Utc>, QueryError> {
+    let invalid = || {
+        let allowed = "a time such as 2026-01-31T12:00:00Z, or a date such as 2026-01-31";
+        QueryError::Invalid(InvalidValue::new("since", text, allowed))
+    };
+    // Years have four digits in RFC 3339; chrono takes others too.
+    let year = text.bytes().take_while(u8::is_ascii_digit).count();
+    if year != 4 {
+        return Err(invalid());
+    }
     if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
         return Ok(date.and_time(NaiveTime::MIN).and_utc());
     }
     // A + that was typed into a URL as it is arrives as a space.
-    let text = text.replace(' ', "+");
-    DateTime::parse_from_rfc3339(&text)
-        .map(|time| time.to_utc())
-        .map_err(|_| {
-            let allowed = "a time such as 2026-01-31T12:00:00Z, or a date such as 2026-01-31";
-            QueryError::Invalid(InvalidValue::new("since", &text, allowed))
-        })
+    let time = DateTime::parse_from_rfc3339(&text.replace(' ', "+")).map_err(|_| invalid())?;
+    // Events are recorded to the microsecond: what was recorded before a fraction of one is not wanted.
+    let fraction_ns = i64::from(time.timestamp_subsec_nanos() % 1_000);
+    let up = (1_000 - fraction_ns) % 1_000;
+    time.to_utc()
+        .checked_add_signed(TimeDelta::nanoseconds(up))
+        .ok_or_else(invalid)
 }
 
 #[cfg(test)]

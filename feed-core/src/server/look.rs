@@ -136,6 +136,11 @@ impl Wanted {
 }
 
 impl Found {
+    /// Whether there is nothing to answer with but that there is nothing.
+    pub(super) fn is_in_vain(&self) -> bool {
+        self.events.is_empty() && self.is_caught_up()
+    }
+
     /// Whether nothing comes behind what was looked at.
     pub(super) fn is_caught_up(&self) -> bool {
         self.upto.position >= self.state.head.position

@@ -15,7 +15,7 @@ pub(super) fn wait(headers: &HeaderMap) -> Option<Duration> {
         .get_all(PREFER)
         .iter()
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
+        .flat_map(items);
     // The first one of several counts (section 2).
     let wait = preferences.into_iter().find_map(|preference| {
         let preference = preference.split(';').next()?;
@@ -28,6 +28,22 @@ pub(super) fn wait(headers: &HeaderMap) -> Option<Duration> {
     let seconds: u64 = digits.then(|| wait.parse().unwrap_or(u64::MAX))?;
     let milliseconds = seconds.saturating_mul(1_000).min(WAIT_MS_MAX);
     Some(Duration::from_millis(milliseconds))
+}
+
+/// The items of a list, whose commas inside of quotes separate nothing (RFC 9110, section 5.6.4).
+fn items(list: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    let mut escaped = false;
+    list.split(move |c| {
+        let separates = c == ',' && !quoted;
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        separates
+    })
 }
 
 #[cfg(test)]
@@ -50,6 +66,8 @@ mod tests {
             assert_eq!(asked(value), Some(20_000), "{value}");
         }
         assert_eq!(asked("wait=20, wait=1"), Some(20_000));
+        assert_eq!(asked("foo=\"a, wait=3\", wait=20"), Some(20_000));
+        assert_eq!(asked("foo=\"\\\", wait=3\", wait=20"), Some(20_000));
         assert_eq!(asked("wait=3600"), Some(u128::from(WAIT_MS_MAX)));
         for value in ["wait", "wait=", "wait=-1", "wait=x", "return=minimal", ""] {
             assert_eq!(asked(value), None, "{value}");

@@ -30,7 +30,9 @@ pub(super) fn cursor(
         && !state.history.contains(cursor.epoch)
     {
         let epoch = cursor.epoch.to_string();
-        return Err(unknown_epoch(state, &epoch, StatusCode::CONFLICT));
+        return Err(
+            unknown_epoch(state, &epoch, StatusCode::CONFLICT).with("asked", cursor.to_string())
+        );
     }
     if at < state.earliest.position {
         return Err(pruned(
@@ -41,7 +43,10 @@ pub(super) fn cursor(
     let ours = if at == state.earliest.position {
         state.earliest
     } else {
-        there.ok_or_else(|| beyond_head(state, at))?
+        there.ok_or_else(|| match after {
+            After::Cursor(cursor) => beyond_head(state, at).with("asked", cursor.to_string()),
+            _ => beyond_head(state, at),
+        })?
     };
     match after {
         After::Cursor(cursor) if ours != *cursor => Err(diverged(state, *cursor, ours)),

@@ -117,7 +117,14 @@ async fn data(kit: &Kit) -> Verdict {
                 .replace(".json", ".atom")
                 .parse()
                 .unwrap_or(document.reply.url.clone()),
-            false => document.reply.url.clone(),
+            // A page that is not sealed leads to a tail whose form is said.
+            false => document
+                .reply
+                .url
+                .as_str()
+                .replace("format=json", "format=atom")
+                .parse()
+                .unwrap_or(document.reply.url.clone()),
         };
         let reply = kit.document(&url, Format::Atom).await?;
         reply.expect_media_type(Format::Atom.media_type())?;

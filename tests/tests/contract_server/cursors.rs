@@ -70,8 +70,8 @@ async fn i04_a_page_that_is_not_sealed_leads_to_the_tail() {
         let path = format!("/feeds/lamps/archive/{epoch}/3.r1.{extension}");
         let reply = scene.served.get(&scene.served.url(&path), &[]).await;
         assert_eq!(reply.status, 307);
-        let tail = scene.served.url(&format!("/feeds/lamps?after={head}"));
-        assert_eq!(reply.location(), tail);
+        let tail = format!("/feeds/lamps?after={head}&format={extension}");
+        assert_eq!(reply.location(), scene.served.url(&tail));
         assert_eq!(reply.header("cache-control"), "no-store");
     }
     let young = Scene::new(3, 2).await;

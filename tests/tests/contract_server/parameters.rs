@@ -119,6 +119,12 @@ async fn links_carry_the_query_on() {
         "after=start&type=Lit&subject=lamp-0&limit=2&format=json",
     )
     .await;
+    let current = reply.link("current").unwrap();
+    assert_eq!(
+        current.query(),
+        Some("limit=2&format=json"),
+        "the head is not filtered"
+    );
     for relation in ["self", "next"] {
         let link = reply.link(relation).unwrap();
         let pairs: Vec<_> = link.query_pairs().into_owned().skip(1).collect();
@@ -143,6 +149,28 @@ async fn links_carry_the_query_on() {
         tail.query().unwrap().ends_with("&limit=2&format=json"),
         "{tail}"
     );
+}
+
+/// A person who follows the links in a browser, which accepts no representation by name.
+#[tokio::test]
+async fn a_walk_stays_in_the_form_that_was_asked_for() {
+    let scene = Scene::new(3, 8).await;
+    for format in super::served::FORMATS {
+        let query = format!("after=start&format={}", format.extension());
+        let mut url = scene.served.url(&format!("/feeds/{LAMPS}?{query}"));
+        let mut seen = Vec::new();
+        while seen.len() < 8 {
+            let reply = scene.served.get(&url, &[("accept", "text/html")]).await;
+            if reply.status == 307 {
+                url = reply.location();
+                continue;
+            }
+            assert_eq!(reply.format(), format, "{url}");
+            seen.extend(reply.positions());
+            url = reply.link("next").unwrap();
+        }
+        assert_eq!(seen, (1..=8).collect::<Vec<u64>>());
+    }
 }
 
 #[tokio::test]

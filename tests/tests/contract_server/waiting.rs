@@ -229,7 +229,9 @@ async fn i12_too_many_are_sent_away_and_places_come_free() {
         assert_problem(&reply, 503, "too-many-waiters");
         assert_eq!(reply.header("retry-after"), "1");
     }
-    // Without waiting, the feed is read as ever.
+    // Who need not wait is never sent away, and without waiting the feed is read as ever.
+    let behind = answer(ask(&served, "after=0&wait=25", &[])).await;
+    assert_eq!((behind.status, behind.positions()), (200, vec![1, 2, 3]));
     assert_eq!(answer(ask(&served, "after=now", &[])).await.status, 200);
     // A client that vanishes gives its place back; nothing else tells us when that was noticed.
     first.abort();

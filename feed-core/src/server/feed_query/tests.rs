@@ -35,7 +35,19 @@ fn times_are_taken_as_people_write_them() {
         assert_eq!(since(text), "2026-01-31T12:00:00+00:00", "{text}");
     }
     assert_eq!(since("2026-01-31"), "2026-01-31T00:00:00+00:00");
-    for wrong in ["", "yesterday", "2026-01-31T12:00:00", "2026-02-30"] {
+    let (cut, up) = (
+        "2026-01-31T12:00:00.000001001Z",
+        "2026-01-31T12:00:00.000002+00:00",
+    );
+    assert_eq!(since(cut), up, "what was recorded before is not wanted");
+    for wrong in [
+        "-0001-01-01",
+        "+12026-01-01",
+        "",
+        "yesterday",
+        "2026-01-31T12:00:00",
+        "2026-02-30",
+    ] {
         let query = format!("since={wrong}");
         let error = FeedQuery::parse(&query).unwrap_err();
         assert!(matches!(error, QueryError::Invalid(_)), "{wrong}: {error}");
@@ -105,7 +117,7 @@ fn what_makes_no_sense_together_is_refused() {
     for query in ["limit=5", "format=json", ""] {
         assert!(parsed(query).check_head().is_ok(), "{query}");
     }
-    for query in ["limit=5", "wait=5"] {
+    for query in ["limit=5", "wait=5", "timeout=5"] {
         assert!(parsed(query).check_stream().is_err(), "{query}");
     }
     assert!(parsed("type=A&after=now").check_stream().is_ok());
