@@ -73,6 +73,14 @@ impl From<StoreError> for PlaceError {
     responses((
         status = 202, description = "The order, in status UPDATE", body = OrderRow,
         headers(("Location" = String, description = "The order's own URL")),
+        links(
+            ("order" = (operation_id = "order", parameters(("id" = "$response.body#/id")))),
+            ("cancel" = (operation_id = "cancel_order", parameters(("id" = "$response.body#/id")))),
+            ("event" = (
+                operation_id = "feed_event",
+                parameters(("feed" = "orders"), ("id" = "$response.body#/last_event_id")),
+            )),
+        ),
     )),
 )]
 pub(super) async fn place(

@@ -42,6 +42,10 @@ fn list() -> Value {
         "responses": { "200": {
             "description": "Each with its head and its limits", "headers": header_refs(&["Cache-Control"]),
             "content": { "application/json": { "schema": schema } },
+            "links": { "tail": {
+                "operationId": "feed", "description": "What comes behind the head",
+                "parameters": { "feed": "$response.body#/feeds/0/name", "after": "$response.body#/feeds/0/head" },
+            } },
         } },
         PROBLEMS: [usual(&types::PARAMETER_UNKNOWN)],
     })
@@ -210,27 +214,9 @@ fn own_url_responses(has_body: bool) -> Value {
     });
     if has_body {
         ok["content"] = json!({ ATOM: {}, JSON: batch(), "text/event-stream": { "schema": { "type": "string" } } });
-        ok["links"] = links();
     }
     let redirect = "The sealed page that begins there, in the same representation";
     json!({ "200": ok, "304": not_modified(&named), "307": redirected(redirect) })
-}
-
-/// From the first event of a JSON document to its own URL, and to the first page of its epoch.
-fn links() -> Value {
-    let feed = "$request.path.feed";
-    json!({
-        "event": {
-            "operationId": "feed_event", "description": "The first event by itself",
-            "parameters": { "feed": feed, "id": "$response.body#/0/id" },
-        },
-        "archive": {
-            "operationId": "feed_archive", "description": "The first page, if the event is of the page's epoch",
-            "parameters": {
-                "feed": feed, "epoch": "$response.body#/0/epoch", "file": format!("1.r{RENDER_VERSION}.json"),
-            },
-        },
-    })
 }
 
 fn batch() -> Value {
