@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use feed_core::Format;
+use feed_core::{Cursor, Format};
 use futures_util::future::join;
 use reqwest::Method;
+use url::Url;
 
 use super::kit::Kit;
 use super::reply::Reply;
@@ -42,8 +43,16 @@ const BEGIN_MS: u64 = 300;
 /// Polls that race with an event.
 const RACES: usize = 4;
 
+/// The tail behind `cursor`, with these further parameters. A request with a limit is never redirected, also when a page
+/// was sealed meanwhile behind the cursor.
+fn tail(kit: &Kit, cursor: Cursor, more: &[(&str, &str)]) -> Url {
+    let after = cursor.to_string();
+    let first = [("after", after.as_str()), ("limit", "100")];
+    kit.at(&[&first, more].concat())
+}
+
 /// A request that asks to wait, from `url` on.
-async fn poll(kit: &Kit, url: &url::Url, seconds: u64) -> Result<Reply, Fault> {
+async fn poll(kit: &Kit, url: &Url, seconds: u64) -> Result<Reply, Fault> {
     let prefer = format!("wait={seconds}");
     let within = kit.timeout + Duration::from_secs(seconds);
     let headers = [JSON, ("prefer", prefer.as_str())];
@@ -55,7 +64,7 @@ async fn poll(kit: &Kit, url: &url::Url, seconds: u64) -> Result<Reply, Fault> {
 }
 
 async fn wakes(kit: &Kit) -> Verdict {
-    let url = kit.after(kit.newest().await?);
+    let url = tail(kit, kit.newest().await?, &[]);
     let empty = poll(kit, &url, 1).await?;
     let count = empty.positions()?.len();
     // Somebody else may have appended.
@@ -73,7 +82,7 @@ async fn wakes(kit: &Kit) -> Verdict {
         )?;
         empty.need_link("next")?;
     }
-    let parameter = kit.at(&[("after", &kit.newest().await?.to_string()), ("wait", "1")]);
+    let parameter = tail(kit, kit.newest().await?, &[("wait", "1")]);
     let reply = kit.get(&parameter, &[JSON]).await?;
     reply.expect(200)?;
     reply.ensure(
@@ -94,7 +103,7 @@ async fn wakes(kit: &Kit) -> Verdict {
 /// Polls, and appends when the poll is `after` old. Returns when the event came.
 async fn woken(kit: &Kit, after: Duration) -> Verdict {
     let before = kit.newest().await?;
-    let url = kit.after(before);
+    let url = tail(kit, before, &[]);
     let begun = Instant::now();
     let appending = async {
         tokio::time::sleep(after).await;
@@ -131,7 +140,7 @@ async fn woken(kit: &Kit, after: Duration) -> Verdict {
 }
 
 async fn not_stored(kit: &Kit) -> Verdict {
-    let url = kit.after(kit.newest().await?);
+    let url = tail(kit, kit.newest().await?, &[]);
     let reply = poll(kit, &url, 1).await?;
     let says = |reply: &Reply| {
         reply
@@ -157,7 +166,7 @@ async fn not_stored(kit: &Kit) -> Verdict {
         seconds == Some(1),
         format_args!("Preference-Applied is {applied:?}, expected wait=1"),
     )?;
-    let parameter = kit.at(&[("after", &kit.newest().await?.to_string()), ("wait", "1")]);
+    let parameter = tail(kit, kit.newest().await?, &[("wait", "1")]);
     let parameter = kit.get(&parameter, &[JSON]).await?;
     parameter.expect(200)?;
     parameter.ensure(
