@@ -88,7 +88,7 @@ begins is redirected to that page, unless the request has a filter, a `limit`, o
 listed below: a tool that tries all values would wait for ever.
 
 What does not go together is refused with 400: `since` and a cursor; `wait` and `timeout`; a filter or `wait` without \
-a place to begin at; `limit` or `wait` and the event stream.";
+a place to begin at; `limit`, `wait` or `timeout` and the event stream.";
 
 /// Where the tail begins. Only `after` has examples in the words of OpenAPI: a page to try it would fill in all that
 /// there are, and these parameters do not go together.
@@ -128,7 +128,7 @@ fn filter_parameters() -> [Value; 3] {
                 "type": "array", "maxItems": FILTER_VALUES_MAX,
                 "items": { "type": "string", "maxLength": max, "pattern": whole(&[VISIBLE]) },
             },
-            "description": format!("Only events {what}; with a place to begin at"),
+            "description": format!("Only events {what}; up to 16 different ones, with a place to begin at"),
         })
     };
     [
