@@ -19,7 +19,7 @@ from feed import need
 # Requests of one kind for each operation, at most.
 EXAMPLES_MAX = 25
 # Longest time for all of them, in seconds.
-FUZZ_S_MAX = 300
+FUZZ_S_MAX = 150
 # Longest time for one request, in seconds.
 REQUEST_S_MAX = 40
 # What the document cannot say; see there.

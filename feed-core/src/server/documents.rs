@@ -64,7 +64,7 @@ pub(super) async fn tail(
         limit: query.limit,
     };
     let mut found = wanted.look(log, &after(log, begin).await?).await?;
-    if is_redirected(query, begin)
+    if is_redirected(query, begin, &wanted)
         && let Some(page) = build::sealed_after(&found.state, found.from.position)
     {
         let location = build::archive_link(&found.state, page, format);
@@ -114,9 +114,9 @@ pub(super) async fn after(log: &Log, begin: Begin) -> Result<After, Problem> {
 
 /// Whether a whole page of the archive does as well: only for readers who gave a place that a page can begin at, and
 /// who want all that is on it.
-fn is_redirected(query: &FeedQuery, begin: Begin) -> bool {
+fn is_redirected(query: &FeedQuery, begin: Begin, wanted: &Wanted) -> bool {
     let is_place = matches!(begin, Begin::After(After::Start | After::Cursor(_)));
-    is_place && !query.http_feeds && query.filter.is_empty() && query.limit.is_none()
+    is_place && !query.http_feeds && wanted.is_all()
 }
 
 /// Looks again and again until there is a wanted event, the time is over, or the service stops. What was looked at

@@ -10,8 +10,6 @@ use tokio::process::Command;
 
 /// Longest time that one program may take.
 const RUN_MAX: Duration = Duration::from_secs(180);
-/// Set where nothing may be skipped, as `scripts/test` does.
-const REQUIRED: &str = "FEEDWAY_REQUIRE_TOOLS";
 
 /// The repository.
 fn repository() -> &'static Path {
@@ -75,12 +73,7 @@ fn need(what: &str, path: &Path) -> Option<PathBuf> {
     if path.exists() {
         return Some(path.to_owned());
     }
-    let hint = format!("needs {what} (scripts/clients installs it)");
-    assert!(
-        std::env::var_os(REQUIRED).is_none_or(|value| value != "1"),
-        "{hint}"
-    );
-    say(&format!("skipped: {hint}"));
+    feedway_tests::tools::missing(&format!("{what} (scripts/clients installs it)"));
     None
 }
 
