@@ -77,8 +77,8 @@ impl MayConflict for ChangeError {
 impl From<ChangeError> for HandlerError {
     fn from(error: ChangeError) -> Self {
         match error {
-            ChangeError::Overtaken(_) => HandlerError::Transient(error.to_string()),
-            ChangeError::NoReservation(_) => HandlerError::Permanent(error.to_string()),
+            ChangeError::Overtaken(_) => HandlerError::transient(error),
+            ChangeError::NoReservation(_) => HandlerError::permanent(error),
             ChangeError::Append(error) => error.into(),
             ChangeError::Invalid(error) => error.into(),
         }

@@ -229,6 +229,9 @@ pub enum AppendError {
         /// The value of the pragma.
         found: i64,
     },
+    /// A handler of several events at once did not say which of them it follows.
+    #[error("say by Tx::follow which event this one follows: its id derives from it")]
+    CauseUnknown,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -250,6 +253,7 @@ impl AppendError {
             | AppendError::TooLarge { .. }
             | AppendError::Count { .. }
             | AppendError::Full(_)
+            | AppendError::CauseUnknown
             | AppendError::NotDurable { .. } => false,
         }
     }

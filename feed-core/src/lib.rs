@@ -46,6 +46,10 @@ mod consumer;
 mod document;
 mod error;
 mod event;
+#[cfg(not(feature = "faults"))]
+mod faults;
+#[cfg(feature = "faults")]
+pub mod faults;
 mod feed;
 mod filter;
 pub mod limits;
@@ -69,7 +73,11 @@ pub mod testing;
 pub use aggregate::{Aggregate, DecideError, Decided, Loaded, MayConflict};
 #[cfg(all(feature = "client", feature = "sqlite"))]
 pub use consumer::{
-    Consumer, ConsumerError, Halt, HandlerError, Handlers, StartAt, StepOutcome, Subscription,
+    Call, Changed, Chosen, Consumer, ConsumerError, EVENT_TRANSITIONS, EventName, EventState,
+    EventTransition, Halt, HandlerError, HandlerErrorKind, Handlers, KeyFn, Lag, Mode,
+    OperateError, Operator, OrderingKey, ParkingLimits, Reached, SUBSCRIPTION_TRANSITIONS, StartAt,
+    StepOutcome, Subscription, SubscriptionEvent, SubscriptionHandle, SubscriptionState,
+    SubscriptionTransition, UnknownTypes,
 };
 pub use document::{
     ArchiveFile, Document, DocumentError, DocumentKind, Format, Links, RENDER_VERSION, ReadDocument,

@@ -132,11 +132,42 @@ pub const CONFLICT_TRIES_MAX: u32 = 5;
 pub const BATCH_EVENTS_MAX: usize = 100;
 /// After this time a batch takes no further event, in milliseconds (invariant I6 allows 50).
 pub const BATCH_MS_MAX: u64 = 20;
-/// Time between two polls of a consumer that has caught up, in milliseconds, unless told otherwise.
+/// Time between two polls of a consumer that has caught up, in milliseconds, unless told otherwise or the server waits.
 pub const POLL_INTERVAL_MS_DEFAULT: u64 = 100;
+/// How long a consumer that has caught up asks the server to wait, in milliseconds.
+pub const POLL_WAIT_MS: u64 = 20_000;
+/// How long a server that has too many waiters is polled without asking it to wait, in milliseconds.
+pub const PLAIN_POLL_MS: u64 = 60_000;
 /// Shortest wait after a failed step, in milliseconds, before jitter.
 pub const BACKOFF_MS_MIN: u64 = 100;
 /// Longest wait after a failed step, in milliseconds.
 pub const BACKOFF_MS_MAX: u64 = 30_000;
+/// How often an event is tried whose handler names its error lasting, before it is parked.
+pub const LASTING_TRIES_MAX: u32 = 5;
+/// Ordering keys of one subscription that have parked events at the same time, at most; then it halts.
+pub const PARKED_KEYS_MAX: usize = 1_000;
+/// Events of one subscription that are parked or wait behind a parked one, at most; then it halts.
+pub const PARKED_EVENTS_MAX: usize = 10_000;
+/// Longest ordering key, in bytes; what is longer is cut.
+pub const ORDERING_KEY_BYTES_MAX: usize = 255;
+/// Longest error text that is kept of an event or a subscription, in bytes; what is longer is cut.
+pub const ERROR_BYTES_MAX: usize = 2_048;
+/// Longest name of an operator, and longest reason that one gives, in bytes.
+pub const OPERATOR_TEXT_BYTES_MAX: usize = 500;
+/// Ids that an inbox keeps, in positions behind the cursor.
+pub const INBOX_EVENTS_MAX: u64 = 100_000;
+/// How long a lease of a subscription lasts, in milliseconds, unless told otherwise.
+pub const LEASE_MS_DEFAULT: u64 = 10_000;
+/// How often a consumer looks whether it still holds its subscription when others commit to its database, and how
+/// often one without the lease looks whether it may take it, in milliseconds.
+pub const LEASE_LOOK_MS: u64 = 100;
+/// Longest time between two such looks, in milliseconds, when nothing is heard of commits.
+pub const LEASE_LOOK_MS_MAX: u64 = 1_000;
+/// Longest time for giving the lease back when a consumer stops, in milliseconds.
+pub const RELEASE_MS_MAX: u64 = 2_000;
+/// Longest time that a handler's call to another system may take, in milliseconds.
+pub const CALL_MS_MAX: u64 = 10_000;
+/// Longest time that a request may wait for a read model, in milliseconds; below [`REQUEST_MS_MAX`].
+pub const READ_MODEL_WAIT_MS_MAX: u64 = 10_000;
 /// How often another process's commits are looked for while waiting for an event, in milliseconds.
 pub const WATCH_INTERVAL_MS: u64 = 20;

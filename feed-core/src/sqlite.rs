@@ -2,6 +2,7 @@
 //!
 //! For a caller who holds a transaction of his own there is [`append`], by which an event joins it.
 
+mod boot_clock;
 mod connection;
 mod log;
 mod migrate;
@@ -19,7 +20,16 @@ use chrono::Utc;
 
 use crate::error::AppendError;
 use crate::event::{EventId, NewEvent, Subject, to_micros};
-use crate::store::{Appended, Expected};
+use crate::store::{Appended, Expected, LeaseClock};
+
+/// What the clock of leases says.
+#[cfg_attr(
+    not(feature = "client"),
+    allow(dead_code, reason = "leases belong to consumers")
+)]
+pub(crate) fn lease_clock() -> LeaseClock {
+    boot_clock::now()
+}
 
 /// Appends events about `subject` to the outbox of `feed`, inside a transaction that the caller holds and commits.
 ///

@@ -15,8 +15,8 @@ pub use handle::Store;
 pub use log::{Log, LogStats, Scan, Window};
 pub use migrations::Migrations;
 #[cfg(feature = "client")]
-pub(crate) use tx::Cause;
-pub(crate) use tx::TxInner;
+pub(crate) use tx::Following;
 pub use tx::{Appended, Expected, Tx};
+pub(crate) use tx::{LeaseClock, TxInner};
 pub(crate) use value::RowInner;
 pub use value::{FromRow, FromValue, Row, Value};

@@ -1,40 +1,80 @@
 //! Applying a batch: handlers, follow-up events and cursor in one transaction.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::handler::{HandlerError, Handlers};
-use super::subscription;
+use super::handler::{Answers, Handlers, RunError};
+use super::handler_error::HandlerError;
+use super::lease::Lease;
+use super::ordering::OrderingKey;
+use super::rebuild::Rebuild;
+use super::state::EventState;
+use super::storage::{self, Advance, events::Kept};
 use crate::error::StoreError;
 use crate::event::{Event, SubscriptionName};
+use crate::faults::{Bug, Point, at, planted};
 use crate::limits::BATCH_MS_MAX;
 use crate::position::Cursor;
-use crate::store::{Cause, Store, Tx};
+use crate::store::{Store, Tx};
+
+/// How a subscription applies events.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    pub(super) handlers: Handlers,
+    pub(super) ordering: OrderingKey,
+    /// Whether ids are remembered, since the feed does not promise that one comes once.
+    pub(super) inbox: bool,
+    /// What this subscription rebuilds.
+    pub(super) rebuild: Option<Rebuild>,
+}
 
 /// Events that follow on from `from`, to be applied by one transaction.
 #[derive(Clone)]
 pub(super) struct Batch {
     pub(super) subscription: SubscriptionName,
+    pub(super) lease: Lease,
+    pub(super) lease_for: Duration,
     pub(super) from: Option<Cursor>,
+    pub(super) head: Option<Cursor>,
     pub(super) events: Arc<[Event]>,
-    pub(super) handlers: Arc<Handlers>,
+    pub(super) rules: Arc<Rules>,
+    /// Keys of which an event is parked.
+    pub(super) blocked: Arc<HashSet<String>>,
+    /// Whether an event is retried, of which then nothing more is kept.
+    pub(super) retried: bool,
+    /// What the calls of the first event's handlers were answered.
+    pub(super) answers: Option<Arc<Answers>>,
+    /// Runs of several events are handled at once.
+    pub(super) at_once: bool,
 }
 
 /// What became of a batch.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Applied {
-    /// The events that were applied or passed over: the first ones of the batch.
+    /// The events that were passed: the first ones of the batch.
     pub(super) events: usize,
     /// Those of them that no handler is for.
     pub(super) unhandled: usize,
-    /// Where the subscription stands now.
-    pub(super) cursor: Cursor,
+    /// Those of them that came a second time.
+    pub(super) duplicates: usize,
+    /// Those of them that wait behind a parked one.
+    pub(super) waiting: usize,
+    /// Where the subscription stands now; where it stood when it was a rebuild that has nothing to follow yet.
+    pub(super) cursor: Option<Cursor>,
+    /// The rebuild is over.
+    pub(super) switched: bool,
 }
 
 /// Why a batch was rolled back.
 pub(super) enum BatchError {
-    /// The handler failed on the event with this index; those before it are good.
-    Handler { index: usize, source: HandlerError },
-    /// Another instance has moved the cursor.
+    /// The handler failed on the `count` events from `index` on; those before are good.
+    Handler {
+        index: usize,
+        count: usize,
+        source: HandlerError,
+    },
+    /// The subscription is not held any more, or another instance has moved the cursor.
     Superseded,
     /// The database failed.
     Store(StoreError),
@@ -46,43 +86,273 @@ impl From<StoreError> for BatchError {
     }
 }
 
+/// How far a transaction has come.
+#[derive(Default)]
+struct Progress {
+    events: usize,
+    unhandled: usize,
+    duplicates: usize,
+    waiting: usize,
+}
+
 impl Batch {
     /// Applies the first events of the batch, as many as fit into [`BATCH_MS_MAX`], at least one and at most `limit`.
     pub(super) async fn apply(self, store: &Store, limit: usize) -> Result<Applied, BatchError> {
+        #[cfg(feature = "faults")]
+        if let Some(torn) = self.apply_torn(store, limit).await {
+            return torn;
+        }
         store
             .write(async move |tx: &mut Tx<'_>| self.apply_in(tx, limit).await)
             .await
     }
 
     async fn apply_in(&self, tx: &mut Tx<'_>, limit: usize) -> Result<Applied, BatchError> {
+        at(Point::BatchBegins);
         // Looked at first, so that the handlers do not work for nothing; `advance` below is what decides.
-        if subscription::cursor(tx, &self.subscription).await? != self.from {
+        let held = storage::held_cursor(tx, &self.subscription, &self.lease).await?;
+        let believed =
+            planted(Bug::NoFence) || (planted(Bug::StaleCursorOnTakeOver) && held.is_some());
+        if held != Some(self.from) && !believed {
             return Err(BatchError::Superseded);
         }
+        let limit = match &self.rules.rebuild {
+            Some(rebuild) => limit.min(rebuild.limit(tx, &self.events).await?),
+            None => limit,
+        };
+        if limit == 0 {
+            return Ok(self.nothing());
+        }
+        let progress = self.apply_events(tx, limit).await?;
+        self.move_on(tx, &progress).await
+    }
+
+    /// What became of a batch of which nothing was passed.
+    fn nothing(&self) -> Applied {
+        Applied {
+            events: 0,
+            unhandled: 0,
+            duplicates: 0,
+            waiting: 0,
+            cursor: self.from,
+            switched: false,
+        }
+    }
+
+    async fn apply_events(&self, tx: &mut Tx<'_>, limit: usize) -> Result<Progress, BatchError> {
         let began = Instant::now();
-        let (mut events, mut unhandled) = (0_usize, 0_usize);
-        for (index, event) in self.events.iter().take(limit).enumerate() {
-            tx.set_cause(Some(Cause::new(self.subscription.as_str(), event)));
-            let handled = self.handlers.apply(tx, event).await;
-            let handled = handled.map_err(|source| BatchError::Handler { index, source })?;
-            events += 1;
-            unhandled += usize::from(!handled);
+        let events = &self.events[..self.events.len().min(limit)];
+        let mut progress = Progress::default();
+        while progress.events < events.len() {
+            progress.events += self.apply_run(tx, events, &mut progress).await?;
             if began.elapsed() >= Duration::from_millis(BATCH_MS_MAX) {
                 break;
             }
         }
-        tx.set_cause(None);
-        let Some(last) = events.checked_sub(1).and_then(|last| self.events.get(last)) else {
+        Ok(progress)
+    }
+
+    /// Applies what comes next: one event, or several of one type that are handled at once. Returns how many.
+    async fn apply_run(
+        &self,
+        tx: &mut Tx<'_>,
+        events: &[Event],
+        progress: &mut Progress,
+    ) -> Result<usize, BatchError> {
+        let index = progress.events;
+        let Some(event) = events.get(index) else {
+            return Ok(0);
+        };
+        let key = self.rules.ordering.of(event);
+        if self.blocked.contains(&key) && !planted(Bug::WaitingNotHeld) {
+            storage::events::keep(tx, &self.subscription, &waiting(event, &key)).await?;
+            progress.waiting += 1;
+            return Ok(1);
+        }
+        if !self.is_new(tx, event).await? {
+            progress.duplicates += 1;
+            return Ok(1);
+        }
+        let run = self.run(tx, &events[index..]).await?;
+        let handlers = &self.rules.handlers;
+        let answers = self.answers.as_deref().filter(|_| index == 0);
+        let applied = handlers.apply(tx, &self.subscription, run, answers).await;
+        let failed = |RunError { index: at, source }| BatchError::Handler {
+            index: index + at.unwrap_or(0),
+            count: at.map_or(run.len(), |_| 1),
+            source,
+        };
+        progress.unhandled += applied.map_err(failed)?;
+        #[cfg(feature = "faults")]
+        crate::faults::note_applied(
+            tx,
+            &self.subscription,
+            self.lease.fence,
+            &self.lease.holder,
+            run,
+        )
+        .await?;
+        at(Point::Handled);
+        Ok(run.len())
+    }
+
+    /// The first event, and those behind it that are handled with it.
+    async fn run<'e>(
+        &self,
+        tx: &mut Tx<'_>,
+        events: &'e [Event],
+    ) -> Result<&'e [Event], BatchError> {
+        let Some(first) = events
+            .first()
+            .filter(|first| self.at_once && self.rules.handlers.batches(first))
+        else {
+            return Ok(&events[..1.min(events.len())]);
+        };
+        let mut length = 1;
+        for event in &events[1..] {
+            let blocked = self.blocked.contains(&self.rules.ordering.of(event));
+            if event.event_type != first.event_type || blocked || !self.is_new(tx, event).await? {
+                break;
+            }
+            length += 1;
+        }
+        Ok(&events[..length])
+    }
+
+    async fn is_new(&self, tx: &mut Tx<'_>, event: &Event) -> Result<bool, StoreError> {
+        Ok(!self.rules.inbox || storage::inbox::is_new(tx, &self.subscription, event).await?)
+    }
+
+    async fn move_on(&self, tx: &mut Tx<'_>, progress: &Progress) -> Result<Applied, BatchError> {
+        let Some(last) = progress
+            .events
+            .checked_sub(1)
+            .and_then(|last| self.events.get(last))
+        else {
             return Err(StoreError::Statement("a batch without events was applied".into()).into());
         };
-        let cursor = last.cursor();
-        if !subscription::advance(tx, &self.subscription, self.from, cursor, events as i64).await? {
+        if self.retried {
+            storage::events::end_retrying(tx, &self.subscription).await?;
+        }
+        if self.rules.inbox {
+            storage::inbox::trim(tx, &self.subscription, last.position.get()).await?;
+        }
+        let advance = Advance {
+            from: self.from,
+            to: last.cursor(),
+            recorded: Some(last.recorded),
+            head: self.head,
+            events: progress.events,
+            unhandled: progress.unhandled,
+            duplicates: progress.duplicates,
+        };
+        if !storage::advance(
+            tx,
+            &self.subscription,
+            &self.lease,
+            self.lease_for,
+            &advance,
+        )
+        .await?
+        {
             return Err(BatchError::Superseded);
         }
+        at(Point::CursorMoved);
+        let switched = self.end_rebuild(tx, last.cursor()).await?;
         Ok(Applied {
-            events,
-            unhandled,
-            cursor,
+            events: progress.events,
+            unhandled: progress.unhandled,
+            duplicates: progress.duplicates,
+            waiting: progress.waiting,
+            cursor: Some(last.cursor()),
+            switched,
         })
+    }
+
+    /// Half of a torn batch: the effects without the cursor.
+    #[cfg(feature = "faults")]
+    pub(super) async fn apply_all(&self, tx: &mut Tx<'_>, limit: usize) -> Result<(), BatchError> {
+        let mut progress = Progress::default();
+        let events = &self.events[..self.events.len().min(limit)];
+        while progress.events < events.len() {
+            progress.events += self.apply_run(tx, events, &mut progress).await?;
+        }
+        Ok(())
+    }
+
+    /// The other half: the cursor without the effects.
+    #[cfg(feature = "faults")]
+    pub(super) async fn pass_all(
+        &self,
+        tx: &mut Tx<'_>,
+        limit: usize,
+    ) -> Result<Applied, BatchError> {
+        let events = self.events.len().min(limit);
+        self.move_on(
+            tx,
+            &Progress {
+                events,
+                ..Progress::default()
+            },
+        )
+        .await
+    }
+
+    /// Parks the first event of the batch: it is kept with its error, and the cursor passes it, in one transaction.
+    pub(super) async fn park(
+        self,
+        store: &Store,
+        error: String,
+        attempts: u32,
+    ) -> Result<Applied, BatchError> {
+        store
+            .write(async move |tx: &mut Tx<'_>| self.park_in(tx, &error, attempts).await)
+            .await
+    }
+
+    async fn park_in(
+        &self,
+        tx: &mut Tx<'_>,
+        error: &str,
+        attempts: u32,
+    ) -> Result<Applied, BatchError> {
+        let held = storage::held_cursor(tx, &self.subscription, &self.lease).await?;
+        if held != Some(self.from) {
+            return Err(BatchError::Superseded);
+        }
+        let Some(event) = self.events.first() else {
+            return Err(StoreError::Statement("nothing was parked".into()).into());
+        };
+        let kept = Kept {
+            event,
+            ordering_key: &self.rules.ordering.of(event),
+            state: EventState::Parked,
+            error: Some(error),
+            attempts,
+            next_try: None,
+        };
+        if !planted(Bug::CursorWithoutPark) {
+            storage::events::keep(tx, &self.subscription, &kept).await?;
+        }
+        at(Point::Parked);
+        let progress = Progress {
+            events: 1,
+            ..Progress::default()
+        };
+        if planted(Bug::ParkWithoutCursor) {
+            return Ok(self.nothing());
+        }
+        self.move_on(tx, &progress).await
+    }
+}
+
+fn waiting<'a>(event: &'a Event, key: &'a str) -> Kept<'a> {
+    Kept {
+        event,
+        ordering_key: key,
+        state: EventState::Waiting,
+        error: None,
+        attempts: 0,
+        next_try: None,
     }
 }

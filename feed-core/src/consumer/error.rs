@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::handler::HandlerError;
+use super::handler_error::HandlerError;
 use crate::client::{ClientError, VerifyError};
 use crate::error::{InvalidValue, StoreError};
 use crate::event::{Event, EventId};
@@ -48,16 +48,16 @@ impl ConsumerError {
         match self {
             ConsumerError::Client(error) => error.is_transient(),
             ConsumerError::Store(error) => error.is_transient(),
-            ConsumerError::Handler { source, .. } => source.is_transient(),
-            ConsumerError::Unverified { .. } => true,
+            ConsumerError::Handler { .. } | ConsumerError::Unverified { .. } => true,
             ConsumerError::Invalid(_) | ConsumerError::Halted(_) => false,
         }
     }
 
-    /// How long the server asks to wait.
+    /// How long to wait at least: what the server or the handler asked for.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             ConsumerError::Client(error) => error.retry_after(),
+            ConsumerError::Handler { source, .. } => source.wait(),
             _ => None,
         }
     }
@@ -70,7 +70,7 @@ pub enum Halt {
     /// The feed says that the cursor is not of its history.
     #[error(
         "the feed refuses cursor {cursor}: {reason}. Nothing is skipped: find out what was read that the feed lost, \
-         then set the cursor in the table subscriptions and start again"
+         then put the cursor elsewhere (feedctl sub reset)"
     )]
     CursorRefused {
         /// The cursor, or what was asked for instead of one.
@@ -81,7 +81,7 @@ pub enum Halt {
     /// Read twice, the second time past all caches, the feed does not follow on from the cursor.
     #[error(
         "what follows {cursor} is of another history: {reason}. Nothing was applied: compare the feed with what was \
-         read before, then set the cursor in the table subscriptions and start again"
+         read before, then put the cursor elsewhere (feedctl sub reset)"
     )]
     Diverged {
         /// The cursor.
@@ -89,15 +89,30 @@ pub enum Halt {
         /// What does not fit.
         reason: VerifyError,
     },
-    /// An event cannot be applied, and trying again does not help.
+    /// An event cannot be applied, trying again does not help, and all of the feed is to be applied in order.
     #[error(
-        "{event} cannot be applied: {reason}. Mend the handler or the data, then start again: it is tried first"
+        "{event} cannot be applied: {reason}. Mend the handler or the data, then let it be tried again (feedctl sub \
+         resume); or leave the event out (feedctl sub skip)"
     )]
     Poisoned {
         /// The event.
         event: EventName,
         /// What the handler said.
         reason: String,
+    },
+    /// Too much is parked; one more event would have to be.
+    #[error(
+        "{keys} ordering keys have parked events, {events} events wait in all, and {event} would be one more. Mend what \
+         parks them and let them be applied (feedctl sub retry --all), or drop them (feedctl sub drop), then feedctl sub \
+         resume"
+    )]
+    TooMuchParked {
+        /// Keys with parked events.
+        keys: usize,
+        /// Events that are parked or wait behind a parked one.
+        events: usize,
+        /// The event that found no place.
+        event: EventName,
     },
     /// The feed's URL or the database cannot be used at all.
     #[error("{0}")]

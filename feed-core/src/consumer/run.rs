@@ -2,49 +2,48 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff;
 use super::error::{ConsumerError, Halt};
+use super::fetching::Fetching;
+use super::held::Keeper;
+use super::state::SubscriptionState;
 use super::step::{Consumer, StepOutcome};
+use super::storage::Doing;
+use crate::faults::wall_clock;
+use crate::limits::{LEASE_LOOK_MS, LEASE_LOOK_MS_MAX, POLL_WAIT_MS, RELEASE_MS_MAX};
+
+/// What to wait for before the next step.
+enum Pause {
+    /// So long; the lease is kept meanwhile.
+    For(Duration),
+    /// Until the database says something new, but no longer than this.
+    Look(Duration),
+}
 
 impl Consumer {
-    /// Steps until `stop` is cancelled or the subscription halts. What happens is logged here, once.
+    /// Steps until `stop` is cancelled. What happens is logged here, once. A subscription that halts or is paused is
+    /// waited for until an operator has resumed it.
+    ///
+    /// At the end the lease is given back, so that another instance may go on at once.
     ///
     /// # Errors
-    /// [`ConsumerError::Halted`] when it halts.
+    /// When the consumer cannot be made so: the feed's URL, for example.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), ConsumerError> {
         tracing::info!(subscription = %self.name, feed = self.feed_url, "following");
-        let mut failures = 0;
-        loop {
-            let stepped = tokio::select! {
-                biased;
-                // A step that is dropped here leaves the database as it was, or commits whole.
-                () = stop.cancelled() => return Ok(()),
-                stepped = self.step() => stepped,
-            };
-            let wait = match stepped {
-                Ok(outcome) => {
-                    if failures > 0 {
-                        tracing::info!(subscription = %self.name, failures, "following again");
-                        failures = 0;
-                    }
-                    self.wait_after(&outcome)
-                }
-                Err(error) if error.is_transient() => {
-                    failures += 1;
-                    let wait =
-                        backoff::after_failure(failures, rand::random(), error.retry_after());
-                    tracing::warn!(subscription = %self.name, %error, failures, wait_ms = wait.as_millis() as u64, "trying again");
-                    wait
-                }
-                Err(error) => return Err(self.halted(error).await),
-            };
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(wait) => {}
+        let ended = self.run_until(&stop).await;
+        let release = self.release();
+        match tokio::time::timeout(Duration::from_millis(RELEASE_MS_MAX), release).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the lease could not be given back: it ends by itself")
             }
+            Err(_) => tracing::warn!("giving the lease back took too long: it ends by itself"),
         }
+        ended
     }
 
     /// Runs in the background, see [`run`](Self::run).
@@ -58,28 +57,139 @@ impl Consumer {
         tokio::spawn(self.run(stop))
     }
 
-    fn wait_after(&self, outcome: &StepOutcome) -> Duration {
-        match outcome {
-            StepOutcome::Fetched | StepOutcome::Superseded => Duration::ZERO,
-            StepOutcome::Applied { .. } if !self.has_caught_up() => Duration::ZERO,
-            StepOutcome::Applied { .. } | StepOutcome::CaughtUp => {
-                backoff::between_polls(self.poll_interval, rand::random())
+    async fn run_until(&mut self, stop: &CancellationToken) -> Result<(), ConsumerError> {
+        let mut failures = 0;
+        let mut commits = self.store.commits();
+        loop {
+            // Interest is registered before looking, so that a change in between is not missed.
+            commits.mark_unchanged();
+            let (began, wait) = (Instant::now(), self.long_poll());
+            let stepped = tokio::select! {
+                biased;
+                // A step that is dropped here leaves the database as it was, or commits whole.
+                () = stop.cancelled() => return Ok(()),
+                stepped = self.step_waiting(wait) => stepped,
+            };
+            let pause = match stepped {
+                Ok(StepOutcome::SwitchedOver) => return Ok(()),
+                Ok(outcome) => {
+                    if failures > 0 && !matches!(outcome, StepOutcome::Taken | StepOutcome::Fetched)
+                    {
+                        tracing::info!(subscription = %self.name, failures, "following again");
+                        failures = 0;
+                    }
+                    self.pause_after(&outcome, began)
+                }
+                Err(error) if error.is_transient() => {
+                    failures += 1;
+                    Pause::For(self.wait_after(&error, failures).await)
+                }
+                Err(ConsumerError::Halted(halt)) => self.pause_halted(&halt),
+                Err(error) => {
+                    let halt = Halt::Unusable(error.to_string());
+                    if let Err(error) = self.halt(&halt).await {
+                        tracing::error!(subscription = %self.name, %error, "the reason for halting could not be saved");
+                    }
+                    if self.fetching.is_none() {
+                        return Err(error);
+                    }
+                    self.pause_halted(&halt)
+                }
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                () = self.pause(pause, &mut commits) => {}
             }
         }
     }
 
-    async fn halted(&self, error: ConsumerError) -> ConsumerError {
-        let halt = match error {
-            ConsumerError::Halted(halt) => halt,
-            other => {
-                let halt = Halt::Unusable(other.to_string());
-                if let Err(error) = self.note(&halt).await {
-                    tracing::error!(subscription = %self.name, %error, "the reason for halting could not be saved");
-                }
-                halt
+    /// How long the server is asked to wait: only where there is nothing behind what was read.
+    fn long_poll(&self) -> Option<Duration> {
+        let may_wait =
+            self.fetched.is_empty() && self.fetching.as_ref().is_some_and(Fetching::may_wait);
+        may_wait.then_some(Duration::from_millis(POLL_WAIT_MS))
+    }
+
+    fn pause_after(&self, outcome: &StepOutcome, began: Instant) -> Pause {
+        let interval = backoff::between_polls(self.options.poll_interval, rand::random());
+        match outcome {
+            StepOutcome::CaughtUp => {
+                let waited = self.fetching.as_ref().is_some_and(Fetching::has_waited);
+                // A server that waited is asked again at once, unless it only says that it did.
+                Pause::For(if waited {
+                    interval.saturating_sub(began.elapsed())
+                } else {
+                    interval
+                })
             }
+            // What comes next is asked for at once: by a question that may wait, where nothing is known to be there.
+            StepOutcome::Taken
+            | StepOutcome::Fetched
+            | StepOutcome::Applied { .. }
+            | StepOutcome::Parked { .. }
+            | StepOutcome::Replayed { .. }
+            | StepOutcome::SwitchedOver => Pause::For(Duration::ZERO),
+            StepOutcome::Superseded => Pause::Look(Duration::from_millis(LEASE_LOOK_MS)),
+            StepOutcome::Standby { left } => Pause::Look(*left),
+            StepOutcome::Halted | StepOutcome::Paused => Pause::Look(Duration::MAX),
+        }
+    }
+
+    /// Notes a failure that may pass, and says how long to wait.
+    async fn wait_after(&mut self, error: &ConsumerError, failures: u32) -> Duration {
+        let wait = backoff::after_failure(failures, rand::random(), error.retry_after());
+        tracing::warn!(subscription = %self.name, %error, failures, wait_ms = wait.as_millis() as u64, "trying again");
+        let reason = error.to_string();
+        let doing = Doing {
+            state: SubscriptionState::Waiting,
+            reason: Some(&reason),
+            failures,
+            next_try: Some(wall_clock() + wait),
         };
+        match self.note(doing).await {
+            Ok(()) => {
+                if let Some(held) = &mut self.held {
+                    held.troubled = true;
+                }
+            }
+            // It may be the database that fails.
+            Err(error) => {
+                tracing::debug!(subscription = %self.name, %error, "the failure could not be noted")
+            }
+        }
+        wait
+    }
+
+    fn pause_halted(&self, halt: &Halt) -> Pause {
         tracing::error!(subscription = %self.name, %halt, "halted");
-        halt.into()
+        Pause::Look(Duration::MAX)
+    }
+
+    async fn pause(&mut self, pause: Pause, commits: &mut watch::Receiver<u64>) {
+        match pause {
+            Pause::For(Duration::ZERO) => {}
+            Pause::For(wait) => {
+                let sleep = tokio::time::sleep(wait);
+                let Some(held) = &mut self.held else {
+                    return sleep.await;
+                };
+                let keeper = Keeper {
+                    store: &self.store,
+                    name: &self.name,
+                    lease_for: self.options.lease,
+                };
+                if keeper.while_held(held, sleep).await.is_err() {
+                    self.let_go();
+                }
+            }
+            Pause::Look(at_most) => {
+                // Polling is the truth, the signal only quicker.
+                let at_most = at_most.min(Duration::from_millis(LEASE_LOOK_MS_MAX));
+                let at_least = at_most.min(Duration::from_millis(LEASE_LOOK_MS));
+                tokio::time::sleep(at_least).await;
+                let _ = tokio::time::timeout(at_most - at_least, commits.changed()).await;
+            }
+        }
     }
 }

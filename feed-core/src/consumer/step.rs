@@ -1,53 +1,75 @@
-//! One step of the consumer: fetch what comes next, or apply what was fetched.
+//! One step of the consumer: take the subscription, fetch what comes next, apply what was fetched, or replay what was
+//! parked.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use url::Url;
+use tokio::time::Instant;
 
-use super::apply::{Applied, Batch, BatchError};
-use super::error::{ConsumerError, EventName, Halt, cursor_text};
-use super::handler::Handlers;
-use super::subscription;
-use crate::client::{
-    ClientError, ClientOptions, FeedClient, FetchOptions, Fetched, Page, Seen, VerifyError, verify,
-};
+use super::apply::Rules;
+use super::error::{ConsumerError, Halt};
+use super::fetching::Fetching;
+use super::held::{Held, Keeper};
+use super::lease::{HolderId, Lease};
+use super::options::ConsumerOptions;
+use super::state::{EventState, SubscriptionState};
+use super::storage::{self, Advance, Doing, Stored, events::Blocked};
+use crate::client::FeedClient;
 use crate::error::StoreError;
-use crate::event::{Event, SubscriptionName};
-use crate::limits::{BATCH_EVENTS_MAX, POLL_INTERVAL_MS_DEFAULT};
-use crate::position::{After, Cursor};
+use crate::event::{Event, EventId, SubscriptionName};
+use crate::faults::{Bug, Point, at, planted};
+use crate::position::Cursor;
 use crate::store::{Store, Tx};
-
-/// Where a subscription begins that has no cursor yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum StartAt {
-    /// Before the first event.
-    #[default]
-    Start,
-    /// Behind the newest event at the time of the first step; what it is, is saved before anything is read.
-    Now,
-}
 
 /// What a step did.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StepOutcome {
-    /// Events were applied and the cursor saved.
+    /// The subscription was taken: this instance holds it now.
+    Taken,
+    /// Events were passed and the cursor saved: applied, or left to wait behind a parked one.
     Applied {
         /// How many.
         events: usize,
         /// Where the subscription stands now.
         cursor: Cursor,
     },
+    /// An event was parked and the cursor saved.
+    Parked {
+        /// The event.
+        event: EventId,
+        /// Where the subscription stands now.
+        cursor: Cursor,
+    },
+    /// It was tried to apply parked events.
+    Replayed {
+        /// How many were applied.
+        events: usize,
+    },
     /// Events were fetched, or the feed goes on elsewhere: the next step goes on at once.
     Fetched,
     /// There is nothing new.
     CaughtUp,
-    /// Another instance of this subscription has moved on; this one goes on from there.
+    /// Another instance of this subscription has moved on, or an operator has changed it; the next step looks anew.
     Superseded,
+    /// Another instance holds the subscription.
+    Standby {
+        /// How long it may count on being left alone.
+        left: Duration,
+    },
+    /// The subscription is halted; an operator has to resume it.
+    Halted,
+    /// An operator has paused the subscription.
+    Paused,
+    /// The rebuilt read model has taken the place of the live one; there is nothing more to do.
+    SwitchedOver,
 }
 
 /// Follows one feed for one subscription.
+///
+/// Of several instances one holds the subscription; the others stand by. What it applies, what it parks and where it
+/// stands is committed in one transaction, guarded by a compare-and-set (invariants I7 to I10).
 ///
 /// ```no_run
 /// # async fn f(store: feed_core::Store) -> Result<(), Box<dyn std::error::Error>> {
@@ -63,328 +85,341 @@ pub enum StepOutcome {
 pub struct Consumer {
     pub(super) name: SubscriptionName,
     pub(super) store: Store,
-    pub(super) poll_interval: Duration,
     pub(super) feed_url: String,
-    options: ClientOptions,
-    handlers: Arc<Handlers>,
-    start_at: StartAt,
+    pub(super) options: ConsumerOptions,
+    pub(super) rules: Arc<Rules>,
+    pub(super) holder: HolderId,
     /// Made at the first step.
-    client: Option<FeedClient>,
-    /// The saved cursor, once it has been read.
-    place: Option<Option<Cursor>>,
-    /// Where to read next; none after a start or an error: then it follows from the cursor.
-    next: Option<Url>,
-    /// The ETag of the last document at `next`.
-    etag: Option<String>,
-    /// Whether the last document had nothing behind it.
-    caught_up: bool,
+    pub(super) fetching: Option<Fetching>,
+    /// None while it is not held.
+    pub(super) held: Option<Held>,
     /// Verified events that wait to be applied.
-    fetched: VecDeque<Event>,
-    /// Whether the database says why it halts.
-    halted: bool,
-    /// The last document did not follow on, so the next one is asked for past all caches.
-    doubtful: bool,
+    pub(super) fetched: VecDeque<Event>,
+    /// A halted subscription is tried once by each instance.
+    may_try_halted: bool,
+    /// The last step replayed, so that the next one does not: live events go on meanwhile.
+    replayed: bool,
+    /// A cursor that was read before the subscription was taken.
+    #[cfg(feature = "faults")]
+    stale: Option<Cursor>,
 }
 
 impl Consumer {
-    /// A consumer of the feed at `feed_url` that keeps its cursor in `store` under the name `subscription`.
-    ///
-    /// # Errors
-    /// When the name or the URL cannot be used.
-    pub fn new(store: &Store, subscription: &str, feed_url: &str) -> Result<Self, ConsumerError> {
-        let name = SubscriptionName::new(subscription)?;
-        FeedClient::new(feed_url, ClientOptions::default())?;
-        Ok(Consumer {
+    pub(super) fn with(name: SubscriptionName, store: Store, feed_url: String) -> Self {
+        Consumer {
             name,
-            store: store.clone(),
-            poll_interval: Duration::from_millis(POLL_INTERVAL_MS_DEFAULT),
-            feed_url: feed_url.to_owned(),
-            options: ClientOptions::default(),
-            handlers: Arc::default(),
-            start_at: StartAt::default(),
-            client: None,
-            place: None,
-            next: None,
-            etag: None,
-            caught_up: false,
+            store,
+            feed_url,
+            options: ConsumerOptions::default(),
+            rules: Arc::default(),
+            holder: super::lease::new_holder(),
+            fetching: None,
+            held: None,
             fetched: VecDeque::new(),
-            halted: false,
-            doubtful: false,
-        })
+            may_try_halted: true,
+            replayed: false,
+            #[cfg(feature = "faults")]
+            stale: None,
+        }
     }
 
-    /// With these handlers. Without any, all events are passed over.
-    #[must_use]
-    pub fn handlers(mut self, handlers: Handlers) -> Self {
-        self.handlers = Arc::new(handlers);
-        self
-    }
-
-    /// With this bearer token, sent to the feed's own origin only.
-    #[must_use]
-    pub fn bearer_token(mut self, token: Option<String>) -> Self {
-        self.options.bearer_token = token;
-        self
-    }
-
-    /// With these options of the client.
-    #[must_use]
-    pub fn client_options(mut self, options: ClientOptions) -> Self {
-        self.options = options;
-        self
-    }
-
-    /// With this time between two polls when there is nothing new.
-    #[must_use]
-    pub fn poll_interval(mut self, interval: Duration) -> Self {
-        self.poll_interval = interval;
-        self
-    }
-
-    /// Beginning there, if the subscription has no cursor yet.
-    #[must_use]
-    pub fn start_at(mut self, start_at: StartAt) -> Self {
-        self.start_at = start_at;
-        self
-    }
-
-    /// Does one thing: fetches what comes next, or applies a batch of what was fetched.
+    /// Does one thing: takes the subscription, fetches what comes next, applies a batch of what was fetched, or replays
+    /// what was parked.
     ///
     /// # Errors
     /// See [`ConsumerError`]; transient ones are worth another step. After [`ConsumerError::Halted`] the reason stands
-    /// in the database; whoever steps on begins anew from the saved cursor, and halts again if nothing has changed.
+    /// in the database, and further steps do nothing until an operator has resumed the subscription.
     pub async fn step(&mut self) -> Result<StepOutcome, ConsumerError> {
-        let stepped = match self.place {
-            None => self.load().await.map(|()| StepOutcome::Fetched),
-            Some(cursor) if self.fetched.is_empty() => self.fetch(cursor).await,
-            Some(cursor) => self.apply(cursor).await,
+        self.step_waiting(None).await
+    }
+
+    /// A step that asks the server to wait, while there is nothing new.
+    pub(super) async fn step_waiting(
+        &mut self,
+        wait: Option<Duration>,
+    ) -> Result<StepOutcome, ConsumerError> {
+        let stepped = match self.held {
+            None => self.take().await,
+            Some(_) => self.work(wait).await,
         };
         match stepped {
             Err(ConsumerError::Halted(halt)) => {
-                self.forget();
-                self.note(&halt).await?;
+                self.halt(&halt).await?;
                 Err(halt.into())
             }
             stepped => stepped,
         }
     }
 
-    /// Reads the saved cursor. With `StartAt::Now` and none saved, asks the feed for its head and saves that first.
-    async fn load(&mut self) -> Result<(), ConsumerError> {
-        let client = FeedClient::new(&self.feed_url, self.options.clone())?;
-        let (name, url) = (self.name.clone(), self.feed_url.clone());
-        let saved = self
-            .store
-            .write(async move |tx: &mut Tx<'_>| subscription::load(tx, &name, &url).await)
-            .await?;
-        self.halted = saved.halted;
-        self.place = match (saved.cursor, self.start_at) {
-            (None, StartAt::Now) => self.save_head(&client).await?.map(Some),
-            (cursor, _) => Some(cursor),
-        };
-        self.client = Some(client);
-        Ok(())
+    async fn work(&mut self, wait: Option<Duration>) -> Result<StepOutcome, ConsumerError> {
+        let replay = self.held.as_ref().and_then(Held::replay_in);
+        let replay_now = replay == Some(Duration::ZERO);
+        if replay_now && (self.fetched.is_empty() || !self.replayed) {
+            self.replayed = true;
+            return self.replay().await;
+        }
+        self.replayed = false;
+        if !self.fetched.is_empty() {
+            return self.apply().await;
+        }
+        // Not longer than until a parked event has its turn.
+        self.fetch(wait.map(|wait| replay.map_or(wait, |replay| replay.min(wait))))
+            .await
     }
 
-    /// The head, saved as the cursor; none when another instance was quicker and its cursor is to be read.
-    async fn save_head(&self, client: &FeedClient) -> Result<Option<Cursor>, ConsumerError> {
-        let url = client.tail(&After::Now);
-        let options = FetchOptions {
-            past_caches: true,
-            ..FetchOptions::default()
-        };
-        let fetched = client.fetch(&url, options).await?;
-        let head = match fetched {
-            Fetched::Page(page) => page.document.head,
-            Fetched::NotModified => None,
-        };
-        let head = head.ok_or(ClientError::Connection {
-            url: url.to_string(),
-            reason: "it did not say its head".into(),
-        })?;
-        let name = self.name.clone();
-        let saved: Result<bool, StoreError> = self
+    /// Takes the subscription, if nobody else holds it and it may be taken.
+    async fn take(&mut self) -> Result<StepOutcome, ConsumerError> {
+        if self.fetching.is_none() {
+            let client = FeedClient::new(&self.feed_url, self.options.client.clone())?;
+            let (name, url) = (self.name.clone(), self.feed_url.clone());
+            self.store
+                .write(async move |tx: &mut Tx<'_>| storage::ensure(tx, &name, &url).await)
+                .await?;
+            self.fetching = Some(Fetching::new(client));
+        }
+        if let Some(outcome) = self.look().await? {
+            return Ok(outcome);
+        }
+        let (name, url, holder) = (self.name.clone(), self.feed_url.clone(), self.holder);
+        let (lease_for, halted_too) = (self.options.lease, self.may_try_halted);
+        let taken: Option<(Stored, Blocked, bool)> = self
             .store
             .write(async move |tx: &mut Tx<'_>| {
-                subscription::advance(tx, &name, None, head, 0).await
+                storage::ensure(tx, &name, &url).await?;
+                let Some(taken) = storage::take(tx, &name, &holder, lease_for, halted_too).await?
+                else {
+                    return Ok::<_, StoreError>(None);
+                };
+                let blocked = storage::events::blocked(tx, &name).await?;
+                let retrying =
+                    storage::events::list(tx, &name, Some(EventState::Retrying), 0, 1).await?;
+                Ok(Some((taken, blocked, !retrying.is_empty())))
             })
-            .await;
-        Ok(saved?.then_some(head))
-    }
-
-    async fn fetch(&mut self, cursor: Option<Cursor>) -> Result<StepOutcome, ConsumerError> {
-        let Some(client) = self.client.clone() else {
-            self.forget();
+            .await?;
+        let Some((taken, blocked, retrying)) = taken else {
             return Ok(StepOutcome::Superseded);
         };
-        let url = self
-            .next
-            .clone()
-            .unwrap_or_else(|| client.tail(&cursor.map_or(After::Start, After::Cursor)));
-        let options = FetchOptions {
-            etag: self.etag.as_deref(),
-            past_caches: self.doubtful,
-            ..FetchOptions::default()
-        };
-        match client.fetch(&url, options).await {
-            Ok(Fetched::NotModified) => self.goes_on(StepOutcome::CaughtUp).await,
-            Ok(Fetched::Page(page)) => {
-                let outcome = self.take(cursor, &url, *page)?;
-                self.goes_on(outcome).await
-            }
-            Err(error) => {
-                // What led here may be wrong by now; the cursor is not.
-                self.next = None;
-                self.etag = None;
-                Err(match error {
-                    ClientError::Refused { refusal, .. } => Halt::CursorRefused {
-                        cursor: cursor_text(cursor),
-                        reason: refusal.to_string(),
-                    }
-                    .into(),
-                    error => error.into(),
-                })
-            }
-        }
+        at(Point::Taken);
+        self.hold(&taken, blocked, retrying);
+        self.begin().await
     }
 
-    /// The feed takes the cursor: if the subscription halted before, the reason is gone.
-    async fn goes_on(&mut self, outcome: StepOutcome) -> Result<StepOutcome, ConsumerError> {
-        if self.halted && self.fetched.is_empty() {
-            let name = self.name.clone();
-            self.store
-                .write(async move |tx: &mut Tx<'_>| subscription::resume(tx, &name).await)
-                .await?;
-            self.halted = false;
+    /// Why the subscription cannot be taken now; none when it can.
+    async fn look(&mut self) -> Result<Option<StepOutcome>, ConsumerError> {
+        let name = self.name.clone();
+        let (found, clock) = self
+            .store
+            .read(async move |tx: &mut Tx<'_>| {
+                let clock = tx.lease_clock();
+                Ok::<_, StoreError>((storage::find(tx, &name).await?, clock))
+            })
+            .await?;
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        #[cfg(feature = "faults")]
+        if self.stale.is_none() {
+            self.stale = found.subscription.cursor;
+        }
+        match found.subscription.state {
+            SubscriptionState::Paused => return Ok(Some(StepOutcome::Paused)),
+            SubscriptionState::Halted if !self.may_try_halted => {
+                return Ok(Some(StepOutcome::Halted));
+            }
+            SubscriptionState::Halted | SubscriptionState::Running | SubscriptionState::Waiting => {
+            }
+        }
+        let others = found.lease.filter(|lease| lease.holder != self.holder);
+        let left = others.map_or(Duration::ZERO, |lease| lease.left(&clock));
+        Ok((!left.is_zero()).then_some(StepOutcome::Standby { left }))
+    }
+
+    fn hold(&mut self, taken: &Stored, blocked: Blocked, retrying: bool) {
+        let subscription = &taken.subscription;
+        self.may_try_halted = false;
+        let mut cursor = subscription.cursor;
+        if planted(Bug::StaleCursorOnTakeOver) {
+            #[cfg(feature = "faults")]
+            {
+                cursor = self.stale.take().or(cursor);
+            }
+        }
+        let now = Instant::now();
+        self.held = Some(Held {
+            lease: Lease {
+                fence: subscription.fence,
+                holder: self.holder,
+            },
+            cursor: std::mem::take(&mut cursor),
+            troubled: subscription.state != SubscriptionState::Running,
+            blocked: Arc::new(blocked.keys.into_iter().collect()),
+            parked: blocked.events,
+            retrying,
+            replay_at: blocked.replaying.then_some(now),
+            renewed: now,
+        });
+        tracing::info!(subscription = %self.name, fence = subscription.fence, cursor = ?subscription.cursor.map(|cursor| cursor.to_string()), "taken");
+    }
+
+    /// Resolves where a subscription begins that has no cursor yet, and saves that before anything is read.
+    async fn begin(&mut self) -> Result<StepOutcome, ConsumerError> {
+        let (Some(held), Some(fetching)) = (&mut self.held, &self.fetching) else {
+            return Ok(StepOutcome::Superseded);
+        };
+        if held.cursor.is_some() {
+            return Ok(StepOutcome::Taken);
+        }
+        let resolved = fetching.client().resolve(self.options.start_at).await;
+        let resolved = match resolved {
+            Ok(resolved) => resolved,
+            Err(crate::client::ClientError::Refused { refusal, .. }) => {
+                return Err(Halt::CursorRefused {
+                    cursor: format!("{:?}", self.options.start_at),
+                    reason: refusal.to_string(),
+                }
+                .into());
+            }
+            // Nothing is read before it is known from where on.
+            Err(error) => {
+                self.let_go();
+                return Err(error.into());
+            }
+        };
+        let Some(cursor) = resolved else {
+            return Ok(StepOutcome::Taken);
+        };
+        let advance = Advance {
+            from: None,
+            to: cursor,
+            recorded: None,
+            head: None,
+            events: 0,
+            unhandled: 0,
+            duplicates: 0,
+        };
+        let (name, lease, lease_for) = (self.name.clone(), held.lease, self.options.lease);
+        let saved: bool = self
+            .store
+            .write(async move |tx: &mut Tx<'_>| {
+                storage::advance(tx, &name, &lease, lease_for, &advance).await
+            })
+            .await?;
+        if !saved {
+            self.let_go();
+            return Ok(StepOutcome::Superseded);
+        }
+        held.cursor = Some(cursor);
+        Ok(StepOutcome::Taken)
+    }
+
+    async fn fetch(&mut self, wait: Option<Duration>) -> Result<StepOutcome, ConsumerError> {
+        let (Some(held), Some(fetching)) = (&mut self.held, &mut self.fetching) else {
+            return Ok(StepOutcome::Superseded);
+        };
+        let keeper = Keeper {
+            store: &self.store,
+            name: &self.name,
+            lease_for: self.options.lease,
+        };
+        let cursor = held.cursor;
+        let Ok(fetched) = keeper.while_held(held, fetching.fetch(cursor, wait)).await else {
+            self.let_go();
+            return Ok(StepOutcome::Superseded);
+        };
+        self.fetched = fetched?.into();
+        // A document without news is waited after, whatever it promises: else empty ones in a circle are a hot loop.
+        let outcome = if self.fetched.is_empty() {
+            StepOutcome::CaughtUp
+        } else {
+            StepOutcome::Fetched
+        };
+        if self.fetched.is_empty() {
+            if let Some(switched) = self.switch_over().await? {
+                return Ok(switched);
+            }
+            self.is_well().await?;
         }
         Ok(outcome)
     }
 
-    /// Takes the events of a document, if they follow on from the cursor.
-    fn take(
-        &mut self,
-        cursor: Option<Cursor>,
-        asked: &Url,
-        page: Page,
-    ) -> Result<StepOutcome, ConsumerError> {
-        let seen = cursor.map_or(Seen::Nothing, Seen::Cursor);
-        let events = match verify(seen, page.document.events) {
-            Ok(events) => events,
-            Err(reason) => return Err(self.unverified(cursor, &page.url, reason)),
-        };
-        self.doubtful = false;
-        self.caught_up = page.document.caught_up == Some(true);
-        // A tag is for the URL that it came from: it is kept only while the next request goes there again.
-        let again = page
-            .next
+    /// The feed takes the cursor: what the row says of trouble is over.
+    async fn is_well(&mut self) -> Result<(), ConsumerError> {
+        if self
+            .held
             .as_ref()
-            .map_or(events.is_empty(), |next| next == asked);
-        self.etag = page.etag.filter(|_| again);
-        // Without a link, as in a sealed page that came without its headers, the way on follows from the cursor.
-        self.next = page.next;
-        self.fetched = events.into();
-        // A document without news is waited after, whatever it promises: else empty ones in a circle are a hot loop.
-        Ok(if self.fetched.is_empty() {
-            StepOutcome::CaughtUp
-        } else {
-            StepOutcome::Fetched
-        })
-    }
-
-    fn unverified(
-        &mut self,
-        cursor: Option<Cursor>,
-        url: &Url,
-        reason: VerifyError,
-    ) -> ConsumerError {
-        self.next = None;
-        self.etag = None;
-        if std::mem::replace(&mut self.doubtful, true) {
-            return Halt::Diverged {
-                cursor: cursor_text(cursor),
-                reason,
-            }
-            .into();
-        }
-        ConsumerError::Unverified {
-            url: url.to_string(),
-            source: reason,
-        }
-    }
-
-    async fn apply(&mut self, cursor: Option<Cursor>) -> Result<StepOutcome, ConsumerError> {
-        let events: Arc<[Event]> = self
-            .fetched
-            .iter()
-            .take(BATCH_EVENTS_MAX)
-            .cloned()
-            .collect();
-        let batch = Batch {
-            subscription: self.name.clone(),
-            from: cursor,
-            events: events.clone(),
-            handlers: self.handlers.clone(),
-        };
-        let mut applied = batch.clone().apply(&self.store, events.len()).await;
-        if let Err(BatchError::Handler { index, .. }) = applied
-            && index > 0
+            .is_none_or(|held| !held.troubled || held.retrying)
         {
-            // The events before the one that failed are good; it is met again as the first of the next batch.
-            applied = batch.apply(&self.store, index).await;
+            return Ok(());
         }
-        match applied {
-            Ok(Applied {
-                events,
-                unhandled,
-                cursor,
-            }) => {
-                self.fetched.drain(..events);
-                self.halted = false;
-                self.place = Some(Some(cursor));
-                tracing::debug!(subscription = %self.name, events, unhandled, %cursor, "applied");
-                Ok(StepOutcome::Applied { events, cursor })
-            }
-            Err(BatchError::Superseded) => {
-                self.forget();
-                Ok(StepOutcome::Superseded)
-            }
-            Err(BatchError::Store(error)) => Err(error.into()),
-            Err(BatchError::Handler { index, source }) => {
-                let event = events.get(index).or(events.first()).map(EventName::of);
-                let Some(event) = event else {
-                    return Err(StoreError::Panicked(source.to_string()).into());
-                };
-                if source.is_transient() {
-                    return Err(ConsumerError::Handler { event, source });
-                }
-                Err(Halt::Poisoned {
-                    event,
-                    reason: source.to_string(),
-                }
-                .into())
-            }
+        let doing = Doing {
+            state: SubscriptionState::Running,
+            reason: None,
+            failures: 0,
+            next_try: None,
+        };
+        self.note(doing).await?;
+        if let Some(held) = &mut self.held {
+            held.troubled = false;
         }
+        Ok(())
     }
 
-    /// Whether everything that is known of was applied.
-    pub(super) fn has_caught_up(&self) -> bool {
-        self.caught_up && self.fetched.is_empty()
-    }
-
-    /// Forgets all that is not in the database: the next step reads the cursor again.
-    fn forget(&mut self) {
-        self.place = None;
-        self.next = None;
-        self.etag = None;
-        self.caught_up = false;
-        self.fetched.clear();
-    }
-
-    /// Writes down why the subscription halts, for operators.
-    pub(super) async fn note(&self, halt: &Halt) -> Result<(), StoreError> {
-        let (name, reason) = (self.name.clone(), halt.to_string());
+    /// Notes how the subscription is doing, if it is still held.
+    pub(super) async fn note(&self, doing: Doing<'_>) -> Result<(), StoreError> {
+        let Some(lease) = self.held.as_ref().map(|held| held.lease) else {
+            return Ok(());
+        };
+        let name = self.name.clone();
+        let (state, failures, next_try) = (doing.state, doing.failures, doing.next_try);
+        let reason = doing.reason.map(str::to_owned);
         self.store
-            .write(async move |tx: &mut Tx<'_>| subscription::halt(tx, &name, &reason).await)
+            .write(async move |tx: &mut Tx<'_>| {
+                let reason = reason.as_deref();
+                let doing = Doing {
+                    state,
+                    reason,
+                    failures,
+                    next_try,
+                };
+                if let Some(next_try) = next_try {
+                    storage::events::put_next_try(tx, &name, next_try).await?;
+                }
+                storage::note(tx, &name, &lease, &doing).await.map(drop)
+            })
             .await
+    }
+
+    /// Writes down why the subscription halts, for operators, and lets it go.
+    pub(super) async fn halt(&mut self, halt: &Halt) -> Result<(), StoreError> {
+        let reason = halt.to_string();
+        let doing = Doing {
+            state: SubscriptionState::Halted,
+            reason: Some(&reason),
+            failures: 0,
+            next_try: None,
+        };
+        self.note(doing).await?;
+        self.release().await
+    }
+
+    /// Gives the lease back, so that another instance may take the subscription at once.
+    pub(super) async fn release(&mut self) -> Result<(), StoreError> {
+        let Some(held) = self.held.take() else {
+            return Ok(());
+        };
+        self.let_go();
+        let (name, lease) = (self.name.clone(), held.lease);
+        self.store
+            .write(async move |tx: &mut Tx<'_>| storage::release(tx, &name, &lease).await)
+            .await
+    }
+
+    /// Forgets all that is not in the database: the next step looks anew.
+    pub(super) fn let_go(&mut self) {
+        self.held = None;
+        self.fetched.clear();
+        if let Some(fetching) = &mut self.fetching {
+            fetching.start_over();
+        }
     }
 }

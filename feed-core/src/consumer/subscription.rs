@@ -1,156 +1,104 @@
-//! Where a consumer stands, in its own database: all SQL of the consumer.
+//! What is known of a subscription and of its events, for those who look at it.
+
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::error::StoreError;
-use crate::event::SubscriptionName;
+use super::state::{EventState, SubscriptionState};
+use crate::event::{Event, SubscriptionName};
 use crate::position::Cursor;
-use crate::store::{FromRow, Row, Store, Tx};
 
 /// A subscription as its database has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Subscription {
     /// Its name.
     pub name: SubscriptionName,
     /// The feed that it follows.
     pub feed_url: String,
-    /// The last event that was applied; none before the first.
+    /// The last event that was passed: applied, parked, or left to wait behind a parked one. None before the first.
     pub cursor: Option<Cursor>,
-    /// How many events were read and applied or passed over since it began.
-    pub events: i64,
-    /// Why it halts; none while it does not.
-    pub halted: Option<String>,
+    /// When the feed recorded that event.
+    pub recorded: Option<DateTime<Utc>>,
+    /// The feed's newest event, as far as it was heard of.
+    pub head: Option<Cursor>,
+    /// When that was heard.
+    pub head_seen: Option<DateTime<Utc>>,
+    /// How it is doing.
+    pub state: SubscriptionState,
+    /// Why it waits, halts or is paused.
+    pub reason: Option<String>,
+    /// Steps that failed in a row.
+    pub failures: u32,
+    /// When it is tried again, while it waits.
+    pub next_try: Option<DateTime<Utc>>,
+    /// Number of the last change of hands.
+    pub fence: i64,
+    /// The instance that holds it, as 32 hex digits; none after a clean stop.
+    pub holder: Option<String>,
+    /// Events that were passed since it began.
+    pub events: u64,
+    /// Those of them that no handler was for.
+    pub unhandled: u64,
+    /// Those of them that came a second time (see [`Consumer::inbox`](crate::Consumer::inbox)).
+    pub duplicates: u64,
     /// When the row was changed last.
     pub updated: DateTime<Utc>,
 }
 
-impl FromRow for Subscription {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        let corrupt = |error: crate::error::InvalidValue| {
-            StoreError::Corrupt(format!("subscriptions: {error}"))
+/// How far a subscription is behind its feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lag {
+    /// Events between cursor and head, as far as the head was heard of; none when it never was.
+    pub events: Option<u64>,
+    /// How long ago the event at the cursor was recorded, while there are newer ones; zero when there are none. Not less
+    /// than the age of the oldest event that is not passed. None while nothing was passed.
+    pub time: Option<Duration>,
+}
+
+impl Subscription {
+    /// How far it is behind at `now`.
+    pub fn lag(&self, now: DateTime<Utc>) -> Lag {
+        let position = self.cursor.map_or(0, |cursor| cursor.position.get());
+        let head = self.head.map(|head| head.position.get());
+        let events = head.map(|head| head.saturating_sub(position));
+        let since = self
+            .recorded
+            .map(|recorded| (now - recorded).to_std().unwrap_or_default());
+        let time = match events {
+            Some(0) => Some(Duration::ZERO),
+            Some(_) | None => since,
         };
-        let cursor: Option<String> = row.get("cursor")?;
-        Ok(Subscription {
-            name: SubscriptionName::new(row.get::<String>("name")?).map_err(corrupt)?,
-            feed_url: row.get("feed_url")?,
-            cursor: cursor
-                .map(|cursor| cursor.parse())
-                .transpose()
-                .map_err(corrupt)?,
-            events: row.get("events")?,
-            halted: row.get("halted")?,
-            updated: row.get("updated_us")?,
-        })
+        Lag { events, time }
+    }
+
+    /// Why it halts; none while it does not.
+    pub fn halted(&self) -> Option<&str> {
+        (self.state == SubscriptionState::Halted)
+            .then(|| self.reason.as_deref().unwrap_or_default())
     }
 }
 
-impl Store {
-    /// The subscriptions in this database, by name.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn subscriptions(&self) -> Result<Vec<Subscription>, StoreError> {
-        self.query("SELECT name, feed_url, cursor, events, halted, updated_us FROM subscriptions ORDER BY name", &[])
-            .await
-    }
-}
-
-/// What a consumer begins with.
-pub(super) struct Saved {
-    pub(super) cursor: Option<Cursor>,
-    pub(super) halted: bool,
-}
-
-/// What is saved of the subscription; makes the row when there is none, and notes the URL that it is followed at now.
-pub(super) async fn load(
-    tx: &mut Tx<'_>,
-    name: &SubscriptionName,
-    feed_url: &str,
-) -> Result<Saved, StoreError> {
-    let now = tx.now();
-    tx.execute(
-        "INSERT INTO subscriptions (name, feed_url, updated_us) VALUES ($1, $2, $3)
-         ON CONFLICT (name) DO UPDATE SET feed_url = excluded.feed_url",
-        &[name.as_str().into(), feed_url.into(), now.into()],
-    )
-    .await?;
-    let sql = "SELECT name, feed_url, cursor, events, halted, updated_us FROM subscriptions WHERE name = $1";
-    let saved: Option<Subscription> = tx.query_first(sql, &[name.as_str().into()]).await?;
-    Ok(match saved {
-        Some(saved) => Saved {
-            cursor: saved.cursor,
-            halted: saved.halted.is_some(),
-        },
-        None => Saved {
-            cursor: None,
-            halted: false,
-        },
-    })
-}
-
-/// The subscription does not halt any more.
-pub(super) async fn resume(tx: &mut Tx<'_>, name: &SubscriptionName) -> Result<(), StoreError> {
-    let now = tx.now();
-    tx.execute(
-        "UPDATE subscriptions SET halted = NULL, updated_us = $2 WHERE name = $1",
-        &[name.as_str().into(), now.into()],
-    )
-    .await
-    .map(drop)
-}
-
-/// The cursor as the database has it now.
-pub(super) async fn cursor(
-    tx: &mut Tx<'_>,
-    name: &SubscriptionName,
-) -> Result<Option<Cursor>, StoreError> {
-    let row: Option<(Option<String>,)> = tx
-        .query_first(
-            "SELECT cursor FROM subscriptions WHERE name = $1",
-            &[name.as_str().into()],
-        )
-        .await?;
-    let cursor = row
-        .and_then(|(cursor,)| cursor)
-        .map(|cursor| cursor.parse())
-        .transpose();
-    cursor.map_err(|error| StoreError::Corrupt(format!("subscription {name}: {error}")))
-}
-
-/// Moves the cursor from `from` to `to`, unless somebody else has moved it: compare-and-set. Returns whether it did.
-pub(super) async fn advance(
-    tx: &mut Tx<'_>,
-    name: &SubscriptionName,
-    from: Option<Cursor>,
-    to: Cursor,
-    events: i64,
-) -> Result<bool, StoreError> {
-    let now = tx.now();
-    let (from, to) = (
-        from.map(|from| from.to_string()).unwrap_or_default(),
-        to.to_string(),
-    );
-    let changed = tx
-        .execute(
-            "UPDATE subscriptions SET cursor = $3, events = events + $4, halted = NULL, updated_us = $5
-             WHERE name = $1 AND coalesce(cursor, '') = $2",
-            &[name.as_str().into(), (&from).into(), (&to).into(), events.into(), now.into()],
-        )
-        .await?;
-    Ok(changed == 1)
-}
-
-/// Notes why the subscription halts.
-pub(super) async fn halt(
-    tx: &mut Tx<'_>,
-    name: &SubscriptionName,
-    reason: &str,
-) -> Result<(), StoreError> {
-    let now = tx.now();
-    tx.execute(
-        "UPDATE subscriptions SET halted = $2, updated_us = $3 WHERE name = $1",
-        &[name.as_str().into(), reason.into(), now.into()],
-    )
-    .await
-    .map(drop)
+/// An event that was not simply applied.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct SubscriptionEvent {
+    /// The event, as it was read.
+    pub event: Event,
+    /// Which events wait for one another.
+    pub ordering_key: String,
+    /// How it is doing.
+    pub state: EventState,
+    /// Why it could not be applied, with the chain of causes; none while it only waits.
+    pub error: Option<String>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it is tried again, while that is known.
+    pub next_try: Option<DateTime<Utc>>,
+    /// Who dropped it.
+    pub dropped_by: Option<String>,
+    /// Why it was dropped.
+    pub dropped_why: Option<String>,
+    /// When this changed last.
+    pub changed: DateTime<Utc>,
 }

@@ -125,6 +125,7 @@ impl From<AppendError> for Problem {
             AppendError::IdTaken { .. }
             | AppendError::SubjectElsewhere { .. }
             | AppendError::Full(_)
+            | AppendError::CauseUnknown
             | AppendError::NotDurable { .. } => StoreError::Statement(error.to_string()).into(),
         }
     }

@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use rusqlite::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -19,6 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::connection::store_error;
 use super::tx::{Access, SqliteTx};
 use crate::error::StoreError;
+use crate::faults::{Bug, Point, at, planted, wall_clock};
 use crate::limits::{WRITE_COMMAND_MS_MAX, WRITE_GROUP_MAX, WRITE_GROUP_MS_MAX};
 use crate::store::{Tx, TxInner};
 
@@ -90,7 +90,7 @@ where
     W: AsyncFn(&mut Tx<'_>) -> Result<T, E>,
     E: From<StoreError>,
 {
-    let mut tx = Tx::new(TxInner::Sqlite(SqliteTx::new(conn, access)), Utc::now());
+    let mut tx = Tx::new(TxInner::Sqlite(SqliteTx::new(conn, access)), wall_clock());
     let ran = catch_unwind(AssertUnwindSafe(|| {
         match pin!(work(&mut tx)).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(result) => result,
@@ -161,6 +161,11 @@ impl Writer {
             Err(error) => command.fail(error),
             Ok(()) => {
                 let ran = self.run_timed(&mut *command);
+                if ran.keep && planted(Bug::AnswerBeforeCommit) {
+                    command.answer();
+                    let _ = self.commit();
+                    return;
+                }
                 if !ran.keep {
                     self.rollback();
                 } else if let Err(error) = self.commit() {
@@ -240,7 +245,10 @@ impl Writer {
                 "the transaction was rolled back".into(),
             ));
         }
-        self.execute("COMMIT")
+        at(Point::BeforeCommit);
+        let committed = self.execute("COMMIT");
+        at(Point::AfterCommit);
+        committed
     }
 
     fn rollback(&self) {

@@ -1,10 +1,13 @@
 //! A transaction: a service's own SQL and its events, committed together or not at all (invariant I1).
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 
 use super::value::{FromRow, Value};
 use crate::error::{AppendError, StoreError};
 use crate::event::{Event, EventId, NewEvent, Subject, Version, to_micros};
+use crate::faults::{Bug, planted};
 use crate::limits::EVENTS_PER_APPEND_MAX;
 
 /// A running transaction.
@@ -17,7 +20,7 @@ use crate::limits::EVENTS_PER_APPEND_MAX;
 pub struct Tx<'c> {
     pub(crate) inner: TxInner<'c>,
     now: DateTime<Utc>,
-    cause: Option<Cause>,
+    following: Following,
     appended: bool,
     failed: bool,
 }
@@ -26,28 +29,36 @@ pub(crate) enum TxInner<'c> {
     Sqlite(crate::sqlite::SqliteTx<'c>),
 }
 
-/// The event that is being handled: what is appended meanwhile follows from it.
+/// What is appended in a transaction follows from this.
+#[derive(Debug)]
+pub(crate) enum Following {
+    /// Nothing: a request, or work of the service itself.
+    Nothing,
+    /// An event that a subscription handles, or one of several.
+    Events {
+        subscription: String,
+        cause: Option<Cause>,
+        /// How many follow-ups each event has by now: a handler of several may come back to one.
+        follow_ups: HashMap<EventId, u32>,
+    },
+}
+
+/// The event that is being handled.
 #[derive(Debug, Clone)]
 pub(crate) struct Cause {
-    subscription: String,
     id: EventId,
     correlationid: String,
     traceparent: Option<String>,
-    follow_ups: u32,
 }
 
 #[cfg(feature = "client")]
-impl Cause {
-    pub(crate) fn new(subscription: &str, event: &Event) -> Self {
-        Cause {
+impl Following {
+    /// An event of this subscription; which one is said by [`Tx::follow`].
+    pub(crate) fn subscription(subscription: &str) -> Self {
+        Following::Events {
             subscription: subscription.to_owned(),
-            id: event.id,
-            correlationid: event
-                .correlationid
-                .clone()
-                .unwrap_or_else(|| event.id.to_string()),
-            traceparent: event.traceparent.clone(),
-            follow_ups: 0,
+            cause: None,
+            follow_ups: HashMap::new(),
         }
     }
 }
@@ -83,6 +94,19 @@ impl std::fmt::Display for Expected {
     }
 }
 
+/// A moment by the clock of leases, which only runs forward.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "client"),
+    allow(dead_code, reason = "leases belong to consumers")
+)]
+pub(crate) struct LeaseClock {
+    /// The stretch of time within which moments can be compared.
+    pub(crate) boot: String,
+    /// Milliseconds within it.
+    pub(crate) ms: i64,
+}
+
 /// What an append did. Positions come later on some stores; `Store::cursor_of` finds them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {
@@ -97,7 +121,7 @@ impl<'c> Tx<'c> {
         Tx {
             inner,
             now: to_micros(now),
-            cause: None,
+            following: Following::Nothing,
             appended: false,
             failed: false,
         }
@@ -190,6 +214,9 @@ impl<'c> Tx<'c> {
                 max: EVENTS_PER_APPEND_MAX,
             });
         }
+        if let Following::Events { cause: None, .. } = self.following {
+            return Err(AppendError::CauseUnknown);
+        }
         let events: Vec<NewEvent> = events.iter().map(|event| self.complete(event)).collect();
         let appended = match &mut self.inner {
             TxInner::Sqlite(tx) => tx.append(self.now, feed, subject, expected, &events),
@@ -212,11 +239,19 @@ impl<'c> Tx<'c> {
     fn complete(&mut self, event: &NewEvent) -> NewEvent {
         let mut event = event.clone();
         event.time.get_or_insert(self.now);
-        match &mut self.cause {
-            Some(cause) => {
+        match &mut self.following {
+            Following::Events {
+                subscription,
+                cause: Some(cause),
+                follow_ups,
+            } => {
                 // Counted for every event, with an id or without, so that an index depends on the handler alone.
-                let derived = EventId::follow_up(&cause.subscription, cause.id, cause.follow_ups);
-                cause.follow_ups += 1;
+                let index = follow_ups.entry(cause.id).or_default();
+                let derived = EventId::follow_up(subscription, cause.id, *index);
+                *index += 1;
+                if planted(Bug::FollowUpIdsRandom) {
+                    event.id = Some(EventId::now());
+                }
                 event.id.get_or_insert(derived);
                 event.causationid.get_or_insert(cause.id);
                 event
@@ -224,11 +259,25 @@ impl<'c> Tx<'c> {
                     .get_or_insert_with(|| cause.correlationid.clone());
                 event.traceparent = event.traceparent.or_else(|| cause.traceparent.clone());
             }
-            None => {
+            Following::Events { .. } | Following::Nothing => {
                 event.id.get_or_insert_with(EventId::now);
             }
         }
         event
+    }
+
+    /// In a handler of several events at once: what is appended from here on follows from `event`.
+    ///
+    /// Elsewhere it is known what an event follows from, or it follows from none, and this changes nothing.
+    pub fn follow(&mut self, event: &Event) {
+        if let Following::Events { cause, .. } = &mut self.following {
+            let correlationid = event.correlationid.clone();
+            *cause = Some(Cause {
+                id: event.id,
+                correlationid: correlationid.unwrap_or_else(|| event.id.to_string()),
+                traceparent: event.traceparent.clone(),
+            });
+        }
     }
 
     /// Whether work may be pending: on SQLite it is polled once, and whatever it waits for is not the transaction.
@@ -239,10 +288,26 @@ impl<'c> Tx<'c> {
         }
     }
 
-    /// From here on, what is appended follows from this event.
+    /// From here on, what is appended follows from this.
     #[cfg(feature = "client")]
-    pub(crate) fn set_cause(&mut self, cause: Option<Cause>) {
-        self.cause = cause;
+    pub(crate) fn set_following(&mut self, following: Following) {
+        self.following = following;
+    }
+
+    /// From here on it has to be said anew which event is followed.
+    #[cfg(feature = "client")]
+    pub(crate) fn follow_nothing(&mut self) {
+        if let Following::Events { cause, .. } = &mut self.following {
+            *cause = None;
+        }
+    }
+
+    /// What the clock of leases says: on every instance that may hold the same subscription the same.
+    #[cfg(feature = "client")]
+    pub(crate) fn lease_clock(&mut self) -> LeaseClock {
+        match self.inner {
+            TxInner::Sqlite(_) => crate::sqlite::lease_clock(),
+        }
     }
 
     /// Whether a statement failed.

@@ -373,7 +373,8 @@ async fn i08_the_cursor_moves_only_with_what_was_applied() {
                 assert_eq!(cursor, feed.cursor(applied));
             }
             StepOutcome::CaughtUp => break,
-            StepOutcome::Fetched | StepOutcome::Superseded => {}
+            StepOutcome::Taken | StepOutcome::Fetched => {}
+            other => panic!("{other:?}"),
         }
         reader.assert_applied(&feed, applied).await;
     }

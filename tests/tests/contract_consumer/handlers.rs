@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use feed_core::{Consumer, ConsumerError, Event, Format, Halt, HandlerError, Handlers, Tx};
+use feed_core::{
+    Consumer, ConsumerError, Event, Format, Halt, HandlerError, Handlers, Mode, OrderingKey,
+    SubscriptionState, Tx,
+};
 use tokio_util::sync::CancellationToken;
 
-use super::reader::{Reader, catch_up, catch_up_patiently, failure, note};
+use super::reader::{Reader, SUBSCRIPTION, catch_up, catch_up_patiently, failure, note};
 use super::scripted::{LIT, ScriptedFeed, ScriptedServer};
 
 const START: &str = "/feeds/lamps?after=start";
@@ -46,8 +49,8 @@ fn failing(position: u64, fault: Fault, tries: Arc<AtomicU64>) -> Handlers {
         }
         tries.fetch_add(1, Ordering::SeqCst);
         match fault {
-            Fault::Transient => Err(HandlerError::Transient("not yet".into())),
-            Fault::Permanent => Err(HandlerError::Permanent("the lamp is unknown".into())),
+            Fault::Transient => Err(HandlerError::transient("not yet")),
+            Fault::Permanent => Err(HandlerError::permanent("the lamp is unknown")),
             Fault::Panic => panic!("the lamp exploded"),
             Fault::Timer => {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -57,7 +60,7 @@ fn failing(position: u64, fault: Fault, tries: Arc<AtomicU64>) -> Handlers {
                 let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
                 let received = receiver.await;
                 drop(sender);
-                received.map_err(|error| HandlerError::Permanent(error.to_string()))
+                received.map_err(|error| HandlerError::permanent(error))
             }
         }
     })
@@ -71,7 +74,8 @@ fn consumer_failing(
 ) -> (Consumer, Arc<AtomicU64>) {
     let tries = Arc::new(AtomicU64::new(0));
     let handlers = failing(position, fault, tries.clone());
-    (reader.consumer_with(&server.feed_url(), handlers), tries)
+    let consumer = reader.consumer_with(&server.feed_url(), handlers);
+    (consumer.ordering(OrderingKey::Feed), tries)
 }
 
 #[tokio::test]
@@ -103,7 +107,7 @@ async fn i10_a_permanent_error_halts_at_its_event_and_goes_on_when_mended() {
     for position in 1..=LENGTH {
         let (feed, reader, server) = scene().await;
         let (mut consumer, _) = consumer_failing(&reader, &server, position, Fault::Permanent);
-        for restarted in [false, false, true] {
+        for restarted in [false, true, true] {
             if restarted {
                 consumer = consumer_failing(&reader, &server, position, Fault::Permanent).0;
             }
@@ -142,7 +146,8 @@ async fn i10_data_that_cannot_be_decoded_halts() {
         }
         Ok(())
     });
-    let error = failure(&mut reader.consumer_with(&server.feed_url(), handlers)).await;
+    let consumer = reader.consumer_with(&server.feed_url(), handlers);
+    let error = failure(&mut consumer.ordering(OrderingKey::Feed)).await;
     assert!(
         matches!(error, ConsumerError::Halted(Halt::Poisoned { .. })),
         "{error:?}"
@@ -231,21 +236,27 @@ async fn halts_at_its_event(fault: Fault, reason_part: &str) {
 }
 
 #[tokio::test]
-async fn i10_the_running_consumer_ends_with_the_reason_saved_whatever_the_handler_did() {
+async fn i10_the_running_consumer_halts_and_goes_on_when_an_operator_resumes_it() {
     for fault in [Fault::Permanent, Fault::Panic, Fault::Timer, Fault::Channel] {
         let (feed, reader, server) = scene().await;
-        let (consumer, _) = consumer_failing(&reader, &server, 3, fault);
-        let running = consumer.run(CancellationToken::new());
-        let ended = tokio::time::timeout(Duration::from_secs(20), running).await;
-        let ended = ended.expect("it ends by itself");
-        assert!(
-            matches!(ended, Err(ConsumerError::Halted(_))),
-            "{fault:?}: {ended:?}"
-        );
-        assert!(reader.halted().await.is_some(), "{fault:?}");
-        let applied = reader.applied_positions().await.len() as u64;
-        assert!(applied < 3);
-        reader.assert_applied(&feed, applied).await;
+        let (consumer, tries) = consumer_failing(&reader, &server, 3, fault);
+        let stop = CancellationToken::new();
+        let running = consumer.spawn(stop.clone());
+        reader.wait_until(|row| row.halted().is_some()).await;
+        reader.assert_applied(&feed, 2).await;
+        let tried = tries.load(Ordering::SeqCst);
+        let handle = reader.store.subscription(SUBSCRIPTION).unwrap();
+        let resumed = handle.resume(Mode::Do).await.unwrap();
+        assert_eq!(resumed.after.state, SubscriptionState::Running);
+        // Nothing was mended: it is tried again, and halts again.
+        reader
+            .wait_until(|row| row.halted().is_some() && tries.load(Ordering::SeqCst) > tried)
+            .await;
+        reader.assert_applied(&feed, 2).await;
+        stop.cancel();
+        running.await.unwrap().unwrap();
+        catch_up(&mut reader.consumer(&server.feed_url())).await;
+        reader.assert_applied(&feed, LENGTH).await;
     }
 }
 
@@ -260,7 +271,8 @@ async fn i07_an_error_of_the_database_in_a_handler_undoes_all_of_its_event() {
         }
         Ok(())
     });
-    let error = failure(&mut reader.consumer_with(&server.feed_url(), handlers)).await;
+    let consumer = reader.consumer_with(&server.feed_url(), handlers);
+    let error = failure(&mut consumer.ordering(OrderingKey::Feed)).await;
     assert!(
         matches!(error, ConsumerError::Halted(Halt::Poisoned { .. })),
         "{error:?}"
@@ -278,7 +290,7 @@ async fn i07_errors_at_every_event_in_turn_still_apply_each_once() {
         note(tx, event).await?;
         // Every second try fails, whatever the event.
         if counted.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
-            return Err(HandlerError::Transient("every second time".into()));
+            return Err(HandlerError::transient("every second time"));
         }
         Ok(())
     });

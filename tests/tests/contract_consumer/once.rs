@@ -216,7 +216,7 @@ async fn i07_a_handler_that_runs_again_after_a_restore_appends_no_second_follow_
 
 /// A consumer that begins at what is newest.
 fn from_now(reader: &Reader, server: &ScriptedServer) -> Consumer {
-    reader.consumer(&server.feed_url()).start_at(StartAt::Now)
+    reader.consumer(&server.feed_url()).start_at(StartAt::NOW)
 }
 
 #[tokio::test]

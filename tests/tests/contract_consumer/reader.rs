@@ -26,6 +26,9 @@ pub(crate) const SUBSCRIPTION: &str = "answers/lamps";
 /// Name of the feed that the follow-ups are appended to.
 pub(crate) const ANSWERS: &str = "answers";
 
+/// How long is waited for what has to happen.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
 /// Steps that no scenario needs.
 const STEPS_MAX: usize = 500;
 
@@ -69,9 +72,29 @@ impl Reader {
         self.store.subscriptions().await.unwrap().into_iter().next()
     }
 
+    /// Waits until the subscription's row is as wanted.
+    ///
+    /// # Panics
+    /// When it is not, after a while.
+    pub(crate) async fn wait_until(&self, wanted: impl Fn(&Subscription) -> bool) -> Subscription {
+        let waited = tokio::time::timeout(WAIT_MAX, async {
+            loop {
+                match self.subscription().await {
+                    Some(row) if wanted(&row) => return row,
+                    _ => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        });
+        match waited.await {
+            Ok(row) => row,
+            Err(_) => panic!("it is still {:?}", self.subscription().await),
+        }
+    }
+
     /// Why the subscription halts.
     pub(crate) async fn halted(&self) -> Option<String> {
-        self.subscription().await.and_then(|row| row.halted)
+        let row = self.subscription().await?;
+        row.halted().map(str::to_owned)
     }
 
     /// Exactly the first `count` events of `feed` were applied: each once and in order, each with its follow-up,
@@ -114,7 +137,8 @@ pub(crate) async fn create_answers(store: &Store) {
     store.create_feed(config).await.unwrap();
 }
 
-/// A consumer without handlers.
+/// A consumer without handlers. Its lease is over at once: one that begins later takes the subscription over, as if it had
+/// waited for that.
 pub(crate) fn consumer(store: &Store, feed_url: &str) -> Consumer {
     Consumer::new(store, SUBSCRIPTION, feed_url)
         .unwrap()
@@ -122,6 +146,7 @@ pub(crate) fn consumer(store: &Store, feed_url: &str) -> Consumer {
             timeout: Duration::from_secs(60),
             ..ClientOptions::default()
         })
+        .lease(Duration::ZERO)
 }
 
 /// The usual handler: one row and one follow-up for each event.
@@ -180,7 +205,7 @@ pub(crate) async fn assert_applied(
     if let Some(last) = events.last() {
         assert_eq!(cursor, Some(last.cursor()), "cursor, seen from {caller}");
     }
-    assert_eq!(count, events.len() as i64, "count, seen from {caller}");
+    assert_eq!(count, events.len() as u64, "count, seen from {caller}");
 }
 
 /// Steps until there is nothing new, and returns how many steps that took.

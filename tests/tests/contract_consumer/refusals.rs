@@ -63,17 +63,16 @@ async fn i11_a_refusal_behind_a_redirect_halts_as_well() {
 }
 
 #[tokio::test]
-async fn i11_the_running_consumer_ends_when_it_halts() {
+async fn i11_the_running_consumer_halts_and_asks_no_more() {
     let feed = ScriptedFeed::new(1, 5);
     let (reader, server) = (Reader::at(&feed, 3).await, ScriptedServer::start().await);
     server.on(&feed.after(3), [problem(409, "cursor-diverged")]);
-    let running = reader
-        .consumer(&server.feed_url())
-        .run(CancellationToken::new());
-    let ended = tokio::time::timeout(std::time::Duration::from_secs(20), running)
-        .await
-        .expect("it ends by itself");
-    assert!(matches!(ended, Err(ConsumerError::Halted(_))), "{ended:?}");
+    let stop = CancellationToken::new();
+    let running = reader.consumer(&server.feed_url()).spawn(stop.clone());
+    reader.wait_until(|row| row.halted().is_some()).await;
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    assert_eq!(server.targets().await, [feed.after(3)]);
     assert!(reader.halted().await.unwrap().contains("cursor-diverged"));
     reader.assert_applied(&feed, 3).await;
 }

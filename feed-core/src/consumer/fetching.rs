@@ -1,0 +1,244 @@
+//! The consumer's way to its feed: which document comes next, one of them fetched ahead, all of them verified.
+
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use tokio_util::task::AbortOnDropHandle;
+use url::Url;
+
+use super::error::{ConsumerError, Halt, cursor_text};
+use crate::client::{
+    ClientError, FeedClient, FetchOptions, Fetched, Page, Seen, VerifyError, verify,
+};
+use crate::event::Event;
+use crate::faults::{Bug, Point, at, planted};
+use crate::limits::PLAIN_POLL_MS;
+use crate::position::{After, Cursor};
+
+/// Reads one feed, document by document.
+pub(super) struct Fetching {
+    client: FeedClient,
+    /// Where to read next; none after a start or an error: then it follows from the cursor.
+    next: Option<Url>,
+    /// The ETag of the last document at `next`.
+    etag: Option<String>,
+    /// The document at `next`, while the present one is applied.
+    ahead: Option<Ahead>,
+    /// Whether the last document had nothing behind it.
+    caught_up: bool,
+    /// The last document did not follow on, so the next one is asked for past all caches.
+    doubtful: bool,
+    /// The newest event that was heard of.
+    head: Option<Cursor>,
+    /// Whether the server waited with its last answer, as it was asked to.
+    waited: bool,
+    /// Until when the server is not asked to wait, since it has too many waiters.
+    plain_until: Option<Instant>,
+}
+
+/// A document that is fetched before it is needed. It is given up when this is dropped.
+struct Ahead {
+    url: Url,
+    task: AbortOnDropHandle<Result<Fetched, ClientError>>,
+}
+
+impl Fetching {
+    pub(super) fn new(client: FeedClient) -> Self {
+        Fetching {
+            client,
+            next: None,
+            etag: None,
+            ahead: None,
+            caught_up: false,
+            doubtful: false,
+            head: None,
+            waited: false,
+            plain_until: None,
+        }
+    }
+
+    pub(super) fn client(&self) -> &FeedClient {
+        &self.client
+    }
+
+    /// Forgets where to read next: it follows from the cursor.
+    pub(super) fn start_over(&mut self) {
+        self.next = None;
+        self.etag = None;
+        self.ahead = None;
+        self.caught_up = false;
+    }
+
+    pub(super) fn head(&self) -> Option<Cursor> {
+        self.head
+    }
+
+    /// Whether the server waited with its last answer, so that the next question may follow at once.
+    pub(super) fn has_waited(&self) -> bool {
+        self.waited
+    }
+
+    /// Whether the server may be asked to wait: there is nothing behind what was read, and it has room for one more.
+    pub(super) fn may_wait(&self) -> bool {
+        self.caught_up && self.plain_until.is_none_or(|until| Instant::now() >= until)
+    }
+
+    /// The events that come next behind `cursor`; none when there is nothing new.
+    ///
+    /// # Errors
+    /// When the document could not be had, or does not follow on. The next one is asked for by the cursor then.
+    pub(super) async fn fetch(
+        &mut self,
+        cursor: Option<Cursor>,
+        wait: Option<Duration>,
+    ) -> Result<Vec<Event>, ConsumerError> {
+        let tail = || {
+            self.client
+                .tail(&cursor.map_or(After::Start, After::Cursor))
+        };
+        let url = self.next.clone().unwrap_or_else(tail);
+        self.waited = false;
+        let fetched = match self.ahead.take() {
+            Some(ahead) if ahead.url == url => ahead.finish().await,
+            _ => self.ask(&url, wait).await,
+        };
+        match fetched {
+            Ok(Fetched::NotModified) => Ok(Vec::new()),
+            Ok(Fetched::Page(page)) => self.take(cursor, &url, *page),
+            Err(ClientError::Status {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                ..
+            }) if wait.is_some() => {
+                // It may have no room for one more who waits; asked without, it will say whether it is that.
+                self.plain_until = Some(Instant::now() + Duration::from_millis(PLAIN_POLL_MS));
+                Ok(Vec::new())
+            }
+            Err(error) => {
+                // What led here may be wrong by now; the cursor is not.
+                self.start_over();
+                Err(match error {
+                    ClientError::Refused { refusal, .. } => Halt::CursorRefused {
+                        cursor: cursor_text(cursor),
+                        reason: refusal.to_string(),
+                    }
+                    .into(),
+                    error => error.into(),
+                })
+            }
+        }
+    }
+
+    async fn ask(&self, url: &Url, wait: Option<Duration>) -> Result<Fetched, ClientError> {
+        let options = FetchOptions {
+            // A server that holds an answer back for news has no use for a tag.
+            etag: self.etag.as_deref().filter(|_| wait.is_none()),
+            past_caches: self.doubtful,
+            wait,
+        };
+        self.client.fetch(url, options).await
+    }
+
+    /// Takes the events of a document, if they follow on from the cursor.
+    fn take(
+        &mut self,
+        cursor: Option<Cursor>,
+        asked: &Url,
+        page: Page,
+    ) -> Result<Vec<Event>, ConsumerError> {
+        let seen = cursor.map_or(Seen::Nothing, Seen::Cursor);
+        let events = match verified(seen, page.document.events) {
+            Ok(events) => events,
+            Err(reason) => return Err(self.unverified(cursor, &page.url, reason)),
+        };
+        at(Point::Fetched);
+        self.doubtful = false;
+        self.waited = page.waited.is_some();
+        self.caught_up = page.document.caught_up == Some(true);
+        // A cache may give an older one.
+        self.head = self.head.max_by_position(page.document.head);
+        // A tag is for the URL that it came from: it is kept only while the next request goes there again.
+        let again = page
+            .next
+            .as_ref()
+            .map_or(events.is_empty(), |next| next == asked);
+        self.etag = page.etag.filter(|_| again);
+        // Without a link, as in a sealed page that came without its headers, the way on follows from the cursor.
+        self.next = page.next;
+        if let (Some(next), false, false) = (&self.next, self.caught_up, events.is_empty()) {
+            self.ahead = Some(Ahead::begin(&self.client, next.clone()));
+        }
+        Ok(events)
+    }
+
+    fn unverified(
+        &mut self,
+        cursor: Option<Cursor>,
+        url: &Url,
+        reason: VerifyError,
+    ) -> ConsumerError {
+        self.start_over();
+        if std::mem::replace(&mut self.doubtful, true) {
+            return Halt::Diverged {
+                cursor: cursor_text(cursor),
+                reason,
+            }
+            .into();
+        }
+        ConsumerError::Unverified {
+            url: url.to_string(),
+            source: reason,
+        }
+    }
+}
+
+impl Ahead {
+    fn begin(client: &FeedClient, url: Url) -> Self {
+        let (client, asked) = (client.clone(), url.clone());
+        let fetch = async move { client.fetch(&asked, FetchOptions::default()).await };
+        Ahead {
+            url,
+            task: AbortOnDropHandle::new(tokio::spawn(fetch)),
+        }
+    }
+
+    async fn finish(self) -> Result<Fetched, ClientError> {
+        let url = self.url.to_string();
+        self.task.await.unwrap_or_else(|error| {
+            Err(ClientError::Connection {
+                url,
+                reason: format!("fetching ahead failed: {error}"),
+            })
+        })
+    }
+}
+
+/// Of two cursors, the one that is further on.
+trait MaxByPosition {
+    fn max_by_position(self, other: Self) -> Self;
+}
+
+impl MaxByPosition for Option<Cursor> {
+    fn max_by_position(self, other: Self) -> Self {
+        match (self, other) {
+            (Some(one), Some(other)) if one.position > other.position => Some(one),
+            (one, other) => other.or(one),
+        }
+    }
+}
+
+fn verified(seen: Seen, events: Vec<Event>) -> Result<Vec<Event>, VerifyError> {
+    if planted(Bug::RepeatsApplied) && events.len() > 1 {
+        return Ok(events);
+    }
+    if planted(Bug::GapSkipped) {
+        let known = match seen {
+            Seen::Nothing => 0,
+            Seen::Cursor(cursor) => cursor.position.get(),
+        };
+        return Ok(events
+            .into_iter()
+            .filter(|event| event.position.get() > known)
+            .collect());
+    }
+    verify(seen, events)
+}

@@ -1,0 +1,123 @@
+//! A subscription while this instance holds it, and what is done to keep it.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::lease::Lease;
+use super::storage;
+use crate::error::StoreError;
+use crate::event::SubscriptionName;
+use crate::faults::{Bug, Point, at, planted};
+use crate::limits::{LEASE_LOOK_MS, LEASE_LOOK_MS_MAX};
+use crate::position::Cursor;
+use crate::store::{Store, Tx};
+
+/// What is known of a subscription that is held. All of it stands in the database too, and nobody else changes it there
+/// without taking the next fence.
+pub(super) struct Held {
+    pub(super) lease: Lease,
+    pub(super) cursor: Option<Cursor>,
+    /// The row says something else than `running`.
+    pub(super) troubled: bool,
+    /// Keys of which an event is parked.
+    pub(super) blocked: Arc<HashSet<String>>,
+    /// Events that are parked or wait behind a parked one.
+    pub(super) parked: usize,
+    /// An event is retried.
+    pub(super) retrying: bool,
+    /// When a parked event is to be replayed; none: none is.
+    pub(super) replay_at: Option<Instant>,
+    /// When the lease was renewed last.
+    pub(super) renewed: Instant,
+}
+
+/// Somebody else holds the subscription now, or an operator has changed it.
+pub(super) struct NotHeld;
+
+impl Held {
+    /// How long until a parked event is to be replayed.
+    pub(super) fn replay_in(&self) -> Option<Duration> {
+        self.replay_at
+            .map(|at| at.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// Keeps a subscription while something else is waited for.
+pub(super) struct Keeper<'a> {
+    pub(super) store: &'a Store,
+    pub(super) name: &'a SubscriptionName,
+    pub(super) lease_for: Duration,
+}
+
+impl Keeper<'_> {
+    /// Does `work`, renews the lease meanwhile, and gives the work up when the subscription is not held any more.
+    pub(super) async fn while_held<T>(
+        &self,
+        held: &mut Held,
+        work: impl Future<Output = T>,
+    ) -> Result<T, NotHeld> {
+        let mut work = pin!(work);
+        let mut commits = self.store.commits();
+        loop {
+            // Interest is registered before looking, so that a change in between is not missed.
+            commits.mark_unchanged();
+            let renewal =
+                held.renewed + (self.lease_for / 3).max(Duration::from_millis(LEASE_LOOK_MS));
+            let look = Instant::now() + Duration::from_millis(LEASE_LOOK_MS_MAX);
+            let committed = async {
+                if commits.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+                // Others may commit very often.
+                tokio::time::sleep(Duration::from_millis(LEASE_LOOK_MS)).await;
+            };
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                () = tokio::time::sleep_until(renewal.min(look)) => {}
+                () = committed => {}
+            }
+            let kept = if Instant::now() >= renewal {
+                self.renew(held).await
+            } else {
+                self.is_held(held.lease).await
+            };
+            match kept {
+                Ok(true) => {}
+                Ok(false) => return Err(NotHeld),
+                // The commit will tell.
+                Err(error) => {
+                    tracing::debug!(subscription = %self.name, %error, "the lease could not be looked at");
+                    held.renewed = Instant::now();
+                }
+            }
+        }
+    }
+
+    /// Makes the lease last longer, if it is still held.
+    pub(super) async fn renew(&self, held: &mut Held) -> Result<bool, StoreError> {
+        let (name, lease, lease_for) = (self.name.clone(), held.lease, self.lease_for);
+        let renewed: bool = self
+            .store
+            .write(async move |tx: &mut Tx<'_>| storage::renew(tx, &name, &lease, lease_for).await)
+            .await?;
+        held.renewed = Instant::now();
+        at(Point::Renewed);
+        Ok(renewed || planted(Bug::NoFence))
+    }
+
+    async fn is_held(&self, lease: Lease) -> Result<bool, StoreError> {
+        let name = self.name.clone();
+        self.store
+            .read(async move |tx: &mut Tx<'_>| {
+                let cursor = storage::held_cursor(tx, &name, &lease).await?;
+                Ok::<_, StoreError>(cursor.is_some() || planted(Bug::NoFence))
+            })
+            .await
+    }
+}

@@ -1,0 +1,152 @@
+//! How a consumer is made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::apply::Rules;
+use super::error::ConsumerError;
+use super::handler::Handlers;
+use super::ordering::OrderingKey;
+use super::place::StartAt;
+use super::step::Consumer;
+use crate::client::{ClientOptions, FeedClient};
+use crate::event::SubscriptionName;
+use crate::limits::{
+    LEASE_MS_DEFAULT, PARKED_EVENTS_MAX, PARKED_KEYS_MAX, POLL_INTERVAL_MS_DEFAULT,
+};
+use crate::store::Store;
+
+/// What can be chosen beside the handlers.
+pub(super) struct ConsumerOptions {
+    pub(super) client: ClientOptions,
+    pub(super) poll_interval: Duration,
+    pub(super) start_at: StartAt,
+    pub(super) lease: Duration,
+    pub(super) parking: ParkingLimits,
+}
+
+impl Default for ConsumerOptions {
+    fn default() -> Self {
+        ConsumerOptions {
+            client: ClientOptions::default(),
+            poll_interval: Duration::from_millis(POLL_INTERVAL_MS_DEFAULT),
+            start_at: StartAt::default(),
+            lease: Duration::from_millis(LEASE_MS_DEFAULT),
+            parking: ParkingLimits::default(),
+        }
+    }
+}
+
+/// How much may be parked before a subscription halts, instead of filling the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParkingLimits {
+    /// Ordering keys that have parked events, [`PARKED_KEYS_MAX`] unless set.
+    pub keys: usize,
+    /// Events that are parked or wait behind a parked one, [`PARKED_EVENTS_MAX`] unless set.
+    pub events: usize,
+}
+
+impl Default for ParkingLimits {
+    fn default() -> Self {
+        ParkingLimits {
+            keys: PARKED_KEYS_MAX,
+            events: PARKED_EVENTS_MAX,
+        }
+    }
+}
+
+impl Consumer {
+    /// A consumer of the feed at `feed_url` that keeps its cursor in `store` under the name `subscription`.
+    ///
+    /// # Errors
+    /// When the name or the URL cannot be used.
+    pub fn new(store: &Store, subscription: &str, feed_url: &str) -> Result<Self, ConsumerError> {
+        let name = SubscriptionName::new(subscription)?;
+        FeedClient::new(feed_url, ClientOptions::default())?;
+        Ok(Consumer::with(name, store.clone(), feed_url.to_owned()))
+    }
+
+    /// With these handlers. Without any, all events are passed over.
+    ///
+    /// # Panics
+    /// While a batch is being applied.
+    #[must_use]
+    pub fn handlers(self, handlers: Handlers) -> Self {
+        self.with_rules(|rules| rules.handlers = handlers)
+    }
+
+    /// With this ordering key: which events wait behind one that cannot be applied. [`OrderingKey::Subject`] unless set.
+    ///
+    /// # Panics
+    /// While a batch is being applied.
+    #[must_use]
+    pub fn ordering(self, ordering: OrderingKey) -> Self {
+        self.with_rules(|rules| rules.ordering = ordering)
+    }
+
+    /// With an inbox: ids of the last [`INBOX_EVENTS_MAX`](crate::limits::INBOX_EVENTS_MAX) events are remembered, and an
+    /// event whose id came before is passed over and counted. For feeds that do not promise that an id comes once; those
+    /// of this library do.
+    ///
+    /// # Panics
+    /// While a batch is being applied.
+    #[must_use]
+    pub fn inbox(self) -> Self {
+        self.with_rules(|rules| rules.inbox = true)
+    }
+
+    /// With this bearer token, sent to the feed's own origin only.
+    #[must_use]
+    pub fn bearer_token(mut self, token: Option<String>) -> Self {
+        self.options.client.bearer_token = token;
+        self
+    }
+
+    /// With these options of the client.
+    #[must_use]
+    pub fn client_options(mut self, options: ClientOptions) -> Self {
+        self.options.client = options;
+        self
+    }
+
+    /// With this time between two polls when there is nothing new, of a server that does not wait by itself.
+    #[must_use]
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.options.poll_interval = interval;
+        self
+    }
+
+    /// Beginning there, if the subscription has no cursor yet. At the start unless set.
+    #[must_use]
+    pub fn start_at(mut self, start_at: StartAt) -> Self {
+        self.options.start_at = start_at;
+        self
+    }
+
+    /// With a lease of this length, [`LEASE_MS_DEFAULT`] unless set: after the sudden death of the instance that holds the
+    /// subscription, another takes it over within that time. It is renewed after a third of it.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.options.lease = lease;
+        self
+    }
+
+    /// With these limits of what may be parked.
+    #[must_use]
+    pub fn parking_limits(mut self, limits: ParkingLimits) -> Self {
+        self.options.parking = limits;
+        self
+    }
+
+    #[allow(
+        clippy::panic,
+        reason = "documented: a mistake in the code that makes the consumer"
+    )]
+    pub(super) fn with_rules(mut self, change: impl FnOnce(&mut Rules)) -> Self {
+        match Arc::get_mut(&mut self.rules) {
+            Some(rules) => change(rules),
+            None => panic!("the consumer is at work"),
+        }
+        self
+    }
+}

@@ -1,0 +1,426 @@
+//! All SQL of the consumer. Rows of `subscriptions` are here, those of `subscription_events` and `inbox` in the files
+//! beside.
+//!
+//! Whoever holds a subscription changes it only where its fence and its holder are still theirs; an operator takes the
+//! next fence. So of two that change it at the same time, one is refused (invariant I9).
+
+pub(super) mod events;
+pub(super) mod inbox;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::handler_error::shortened;
+use super::lease::{HolderId, Lease};
+use super::state::SubscriptionState;
+use super::subscription::Subscription;
+use crate::error::{InvalidValue, StoreError};
+use crate::event::SubscriptionName;
+use crate::position::Cursor;
+use crate::store::{FromRow, LeaseClock, Row, Tx};
+
+macro_rules! select_subscriptions {
+    ($rest:literal) => {
+        concat!(
+            "SELECT name, feed_url, cursor, recorded_us, head, head_seen_us, state, reason, failures, next_try_us, fence,
+                    holder, lease_boot, lease_until_ms, events, unhandled, duplicates, updated_us
+             FROM subscriptions ",
+            $rest
+        )
+    };
+}
+
+pub(super) const ALL: &str = select_subscriptions!("ORDER BY name");
+const ONE: &str = select_subscriptions!("WHERE name = $1");
+
+/// A row, with its lease.
+pub(super) struct Stored {
+    pub(super) subscription: Subscription,
+    pub(super) lease: Option<StoredLease>,
+}
+
+/// Until when the holder may count on being left alone.
+pub(super) struct StoredLease {
+    pub(super) holder: HolderId,
+    boot: String,
+    until_ms: i64,
+}
+
+impl StoredLease {
+    /// How long it lasts from now on. A lease of another boot is over: its holder went down with the machine.
+    pub(super) fn left(&self, clock: &LeaseClock) -> Duration {
+        if self.boot != clock.boot {
+            return Duration::ZERO;
+        }
+        Duration::from_millis(u64::try_from(self.until_ms - clock.ms).unwrap_or(0))
+    }
+}
+
+fn corrupt(error: InvalidValue) -> StoreError {
+    StoreError::Corrupt(format!("subscriptions: {error}"))
+}
+
+fn cursor_of(text: Option<String>) -> Result<Option<Cursor>, StoreError> {
+    text.map(|text| text.parse()).transpose().map_err(corrupt)
+}
+
+fn count(row: &Row<'_>, column: &str) -> Result<u64, StoreError> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number)
+        .map_err(|_| StoreError::Corrupt(format!("subscriptions: {column} {number}")))
+}
+
+impl FromRow for Stored {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        let holder: Option<HolderId> = row.get("holder")?;
+        let boot: Option<String> = row.get("lease_boot")?;
+        let until: Option<i64> = row.get("lease_until_ms")?;
+        let lease = match (holder, boot, until) {
+            (Some(holder), Some(boot), Some(until_ms)) => Some(StoredLease {
+                holder,
+                boot,
+                until_ms,
+            }),
+            _ => None,
+        };
+        Ok(Stored {
+            subscription: Subscription::from_row(row)?,
+            lease,
+        })
+    }
+}
+
+impl FromRow for Subscription {
+    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
+        let state: String = row.get("state")?;
+        let holder: Option<HolderId> = row.get("holder")?;
+        Ok(Subscription {
+            name: SubscriptionName::new(row.get::<String>("name")?).map_err(corrupt)?,
+            feed_url: row.get("feed_url")?,
+            cursor: cursor_of(row.get("cursor")?)?,
+            recorded: row.get("recorded_us")?,
+            head: cursor_of(row.get("head")?)?,
+            head_seen: row.get("head_seen_us")?,
+            state: SubscriptionState::parse(&state)
+                .ok_or_else(|| StoreError::Corrupt(format!("subscriptions: state {state:?}")))?,
+            reason: row.get("reason")?,
+            failures: row.get("failures")?,
+            next_try: row.get("next_try_us")?,
+            fence: row.get("fence")?,
+            holder: holder.map(|holder| uuid::Uuid::from_bytes(holder).simple().to_string()),
+            events: count(row, "events")?,
+            unhandled: count(row, "unhandled")?,
+            duplicates: count(row, "duplicates")?,
+            updated: row.get("updated_us")?,
+        })
+    }
+}
+
+/// Makes the row when there is none, and notes the URL that it is followed at now.
+pub(super) async fn ensure(
+    tx: &mut Tx<'_>,
+    name: &SubscriptionName,
+    feed_url: &str,
+) -> Result<(), StoreError> {
+    let now = tx.now();
+    tx.execute(
+        "INSERT INTO subscriptions (name, feed_url, updated_us) VALUES ($1, $2, $3)
+         ON CONFLICT (name) DO UPDATE SET feed_url = excluded.feed_url",
+        &[name.as_str().into(), feed_url.into(), now.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// The row, if there is one.
+pub(super) async fn find(
+    tx: &mut Tx<'_>,
+    name: &SubscriptionName,
+) -> Result<Option<Stored>, StoreError> {
+    tx.query_first(ONE, &[name.as_str().into()]).await
+}
+
+/// Takes the subscription for `holder`, if nobody else may count on it and it is in one of the states in which it may be
+/// taken. Returns the row as it is then: its cursor is the one to go on from.
+pub(super) async fn take(
+    tx: &mut Tx<'_>,
+    name: &SubscriptionName,
+    holder: &HolderId,
+    lease: Duration,
+    halted_too: bool,
+) -> Result<Option<Stored>, StoreError> {
+    let clock = tx.lease_clock();
+    let until = ends(&clock, lease);
+    let now = tx.now();
+    // Clocks decide only whether it may be tried: what may commit is decided by the fence.
+    tx.query_first(
+        "UPDATE subscriptions
+         SET fence = fence + 1, holder = $2, lease_boot = $3, lease_until_ms = $4, updated_us = $5
+         WHERE name = $1
+           AND (state IN ('running', 'waiting') OR (state = 'halted' AND $6 = 1))
+           AND (holder IS NULL OR holder = $2 OR lease_boot <> $3 OR lease_until_ms <= $7)
+         RETURNING name, feed_url, cursor, recorded_us, head, head_seen_us, state, reason, failures, next_try_us, fence,
+                   holder, lease_boot, lease_until_ms, events, unhandled, duplicates, updated_us",
+        &[
+            name.as_str().into(),
+            holder.as_slice().into(),
+            (&clock.boot).into(),
+            until.into(),
+            now.into(),
+            halted_too.into(),
+            clock.ms.into(),
+        ],
+    )
+    .await
+}
+
+fn ends(clock: &LeaseClock, lease: Duration) -> i64 {
+    clock
+        .ms
+        .saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Makes the lease last longer. Returns whether it is still held.
+pub(super) async fn renew(
+    tx: &mut Tx<'_>,
+    name: &SubscriptionName,
+    held: &Lease,
+    lease: Duration,
+) -> Result<bool, StoreError> {
+    let clock = tx.lease_clock();
+    let changed = tx
+        .execute(
+            "UPDATE subscriptions SET lease_boot = $4, lease_until_ms = $5 WHERE name = $1 AND fence = $2 AND holder = $3",
+            &[
+                name.as_str().into(),
+                held.fence.into(),
+                held.holder.as_slice().into(),
+                (&clock.boot).into(),
+                ends(&clock, lease).into(),
+            ],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Gives the lease back, so that another instance may take it at once.
+pub(super) async fn release(
+    tx: &mut Tx<'_>,
+    name: &SubscriptionName,
+    held: &Lease,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE subscriptions SET holder = NULL, lease_boot = NULL, lease_until_ms = NULL
+         WHERE name = $1 AND fence = $2 AND holder = $3",
+        &[
+            name.as_str().into(),
+            held.fence.into(),
+            held.holder.as_slice().into(),
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+/// The cursor, if the subscription is still held: the outer none is for one that is not.
+pub(super) async fn held_cursor(
+    tx: &mut Tx<'_>,
+    name: &SubscriptionName,
+    held: &Lease,
+) -> Result<Option<Option<Cursor>>, StoreError> {
+    let row: Option<(Option<String>,)> = tx
+        .query_first(
+            "SELECT cursor FROM subscriptions WHERE name = $1 AND fence = $2 AND holder = $3",
+            &[
+                name.as_str().into(),
+                held.fence.into(),
+                held.holder.as_slice().into(),
+            ],
+        )
+        .await?;
+    row.map(|(cursor,)| cursor_of(cursor)).transpose()
+}
+
+/// A move of the cursor.
+#[derive(Debug, Clone)]
+pub(super) struct Advance {
+    pub(super) from: Option<Cursor>,
+    pub(super) to: Cursor,
+    /// When the event at `to` was recorded.
+    pub(super) recorded: Option<DateTime<Utc>>,
+    /// The newest event that was heard of.
+    pub(super) head: Option<Cursor>,
+    /// Events that are passed by it.
+    pub(super) events: usize,
+    pub(super) unhandled: usize,
+    pub(super) duplicates: usize,
+}
+
+/// Moves the cursor, unless somebody else has moved it or holds the subscription: compare-and-set on cursor, fence and
+/// holder. Returns whether it did. The lease lasts anew from then on.
+pub(super) async fn advance(
+    tx: &mut Tx<'_>,
+    name: &SubscriptionName,
+    held: &Lease,
+    lease: Duration,
+    advance: &Advance,
+) -> Result<bool, StoreError> {
+    #[cfg(feature = "faults")]
+    let (held, advance) = &super::torn::forged(tx, name, held, advance).await?;
+    let (now, clock) = (tx.now(), tx.lease_clock());
+    let text = |cursor: Option<Cursor>| cursor.map(|cursor| cursor.to_string());
+    let (from, to, head) = (
+        text(advance.from).unwrap_or_default(),
+        advance.to.to_string(),
+        text(advance.head),
+    );
+    let changed = tx
+        .execute(
+            "UPDATE subscriptions
+             SET cursor = $5, recorded_us = coalesce($6, recorded_us), head = coalesce($7, head),
+                 head_seen_us = CASE WHEN CAST($7 AS TEXT) IS NULL THEN head_seen_us ELSE $8 END,
+                 events = events + $9, unhandled = unhandled + $10, duplicates = duplicates + $11,
+                 state = 'running', reason = NULL, failures = 0, next_try_us = NULL,
+                 lease_boot = $12, lease_until_ms = $13, updated_us = $8
+             WHERE name = $1 AND fence = $2 AND holder = $3 AND coalesce(cursor, '') = $4",
+            &[
+                name.as_str().into(),
+                held.fence.into(),
+                held.holder.as_slice().into(),
+                (&from).into(),
+                (&to).into(),
+                advance.recorded.into(),
+                head.as_deref().into(),
+                now.into(),
+                (advance.events as i64).into(),
+                (advance.unhandled as i64).into(),
+                (advance.duplicates as i64).into(),
+                (&clock.boot).into(),
+                ends(&clock, lease).into(),
+            ],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// How a subscription is doing.
+pub(super) struct Doing<'a> {
+    pub(super) state: SubscriptionState,
+    pub(super) reason: Option<&'a str>,
+    pub(super) failures: u32,
+    pub(super) next_try: Option<DateTime<Utc>>,
+}
+
+/// Notes how the subscription is doing, if it is still held.
+pub(super) async fn note(
+    tx: &mut Tx<'_>,
+    name: &SubscriptionName,
+    held: &Lease,
+    doing: &Doing<'_>,
+) -> Result<bool, StoreError> {
+    let now = tx.now();
+    let reason = doing.reason.map(|reason| shortened(reason.to_owned()));
+    let changed = tx
+        .execute(
+            "UPDATE subscriptions SET state = $4, reason = $5, failures = $6, next_try_us = $7, updated_us = $8
+             WHERE name = $1 AND fence = $2 AND holder = $3",
+            &[
+                name.as_str().into(),
+                held.fence.into(),
+                held.holder.as_slice().into(),
+                doing.state.as_str().into(),
+                reason.as_deref().into(),
+                doing.failures.into(),
+                doing.next_try.into(),
+                now.into(),
+            ],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// An operator's change: takes the next fence and the lease away, so that whoever held it looks anew.
+pub(super) async fn operate(
+    tx: &mut Tx<'_>,
+    name: &SubscriptionName,
+    state: SubscriptionState,
+    reason: Option<&str>,
+) -> Result<bool, StoreError> {
+    let now = tx.now();
+    let changed = tx
+        .execute(
+            "UPDATE subscriptions
+             SET fence = fence + 1, holder = NULL, lease_boot = NULL, lease_until_ms = NULL,
+                 state = $2, reason = $3, failures = 0, next_try_us = NULL, updated_us = $4
+             WHERE name = $1",
+            &[
+                name.as_str().into(),
+                state.as_str().into(),
+                reason.into(),
+                now.into(),
+            ],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// An operator puts the cursor somewhere else; [`operate`] has to come with it.
+pub(super) async fn put_cursor(
+    tx: &mut Tx<'_>,
+    name: &SubscriptionName,
+    cursor: Option<Cursor>,
+    recorded: Option<DateTime<Utc>>,
+) -> Result<(), StoreError> {
+    let cursor = cursor.map(|cursor| cursor.to_string());
+    tx.execute(
+        "UPDATE subscriptions SET cursor = $2, recorded_us = $3, head = NULL, head_seen_us = NULL WHERE name = $1",
+        &[name.as_str().into(), cursor.as_deref().into(), recorded.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// An operator lets the cursor pass one event; [`operate`] has to come with it.
+pub(super) async fn pass(
+    tx: &mut Tx<'_>,
+    name: &SubscriptionName,
+    cursor: Cursor,
+    recorded: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let cursor = cursor.to_string();
+    tx.execute(
+        "UPDATE subscriptions SET cursor = $2, recorded_us = $3, events = events + 1 WHERE name = $1",
+        &[name.as_str().into(), (&cursor).into(), recorded.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// Changes nothing, but lets nobody else change the row until the end of the transaction. Returns whether there is one.
+pub(super) async fn touch(tx: &mut Tx<'_>, name: &SubscriptionName) -> Result<bool, StoreError> {
+    let touched = tx
+        .execute(
+            "UPDATE subscriptions SET fence = fence WHERE name = $1",
+            &[name.as_str().into()],
+        )
+        .await?;
+    Ok(touched == 1)
+}
+
+/// Takes the subscription and all that is kept for it away.
+pub(super) async fn remove(tx: &mut Tx<'_>, name: &SubscriptionName) -> Result<bool, StoreError> {
+    for sql in [
+        "DELETE FROM subscription_events WHERE subscription = $1",
+        "DELETE FROM inbox WHERE subscription = $1",
+    ] {
+        tx.execute(sql, &[name.as_str().into()]).await?;
+    }
+    let removed = tx
+        .execute(
+            "DELETE FROM subscriptions WHERE name = $1",
+            &[name.as_str().into()],
+        )
+        .await?;
+    Ok(removed == 1)
+}

@@ -1,0 +1,126 @@
+//! Waiting until a subscription has passed an event: a reader of a read model reads what it has written elsewhere.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::operate::SubscriptionHandle;
+use super::place::StartAt;
+use super::state::EventState;
+use crate::client::{ClientError, FeedClient};
+use crate::error::StoreError;
+use crate::event::EventId;
+use crate::limits::{BACKOFF_MS_MIN, WATCH_INTERVAL_MS};
+use crate::position::{After, Cursor};
+
+/// Whether a subscription has applied an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reached {
+    /// It has.
+    Yes,
+    /// Not within the time.
+    NotYet {
+        /// The last event that it has passed.
+        cursor: Option<Cursor>,
+    },
+    /// It has passed the event without applying it: it is parked, or waits behind a parked one, or was dropped.
+    Kept(EventState),
+    /// The feed did not know the event within the time.
+    Unknown,
+}
+
+impl SubscriptionHandle {
+    /// Waits up to `wait` until the subscription has passed the event of `cursor`. Returns whether it has.
+    ///
+    /// Of an event that it has passed, the effects are visible, unless it is parked or waits behind a parked one: see
+    /// [`wait_until_event`](Self::wait_until_event).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn wait_until(&self, cursor: Cursor, wait: Duration) -> Result<bool, StoreError> {
+        let deadline = Instant::now() + wait;
+        let mut commits = self.store.commits();
+        loop {
+            // Interest is registered before looking, so that a commit in between is not missed.
+            commits.mark_unchanged();
+            if has_passed(self.cursor().await?, cursor) {
+                return Ok(true);
+            }
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            // A subscription may be moved by another process, or without an append: looking again is the truth.
+            let look_again =
+                (Instant::now() + Duration::from_millis(WATCH_INTERVAL_MS)).min(deadline);
+            let _ = tokio::time::timeout_at(look_again, commits.changed()).await;
+        }
+    }
+
+    /// Waits up to `wait` until the subscription has applied the event with this id. Which place that is in the feed is
+    /// asked of the feed.
+    ///
+    /// # Errors
+    /// When the database fails. A feed that cannot be asked is asked again until the time is over.
+    pub async fn wait_until_event(
+        &self,
+        feed: &FeedClient,
+        id: EventId,
+        wait: Duration,
+    ) -> Result<Reached, StoreError> {
+        let deadline = Instant::now() + wait;
+        if let Some(kept) = self.event(id).await? {
+            return Ok(Reached::Kept(kept.state));
+        }
+        let Some(cursor) = resolve(feed, id, deadline).await else {
+            return Ok(Reached::Unknown);
+        };
+        let Some(cursor) = cursor else {
+            return Ok(Reached::NotYet {
+                cursor: self.cursor().await?,
+            });
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if !self.wait_until(cursor, left).await? {
+            return Ok(Reached::NotYet {
+                cursor: self.cursor().await?,
+            });
+        }
+        // It may have been parked on the way.
+        let kept = self.event(id).await?;
+        Ok(kept.map_or(Reached::Yes, |kept| Reached::Kept(kept.state)))
+    }
+
+    async fn cursor(&self) -> Result<Option<Cursor>, StoreError> {
+        Ok(self
+            .status()
+            .await?
+            .and_then(|subscription| subscription.cursor))
+    }
+}
+
+/// The cursor of the event, asked until the deadline; the outer none when the feed does not know it, the inner one when
+/// the feed was not reached.
+async fn resolve(feed: &FeedClient, id: EventId, deadline: Instant) -> Option<Option<Cursor>> {
+    let place = StartAt::After(After::Event(id));
+    loop {
+        let asked = tokio::time::timeout_at(deadline, feed.resolve(place)).await;
+        let over = Instant::now() >= deadline;
+        match asked {
+            Ok(Ok(cursor)) => return Some(cursor),
+            // It may be given its position in a moment.
+            Ok(Err(ClientError::Refused { .. })) if over => return None,
+            Err(_) => return Some(None),
+            Ok(Err(_)) if over => return Some(None),
+            Ok(Err(_)) => {}
+        }
+        let pause = Instant::now() + Duration::from_millis(BACKOFF_MS_MIN);
+        tokio::time::sleep_until(pause.min(deadline)).await;
+    }
+}
+
+fn has_passed(stands: Option<Cursor>, wanted: Cursor) -> bool {
+    stands.is_some_and(|stands| {
+        stands.position > wanted.position
+            || (stands.position == wanted.position && stands.check == wanted.check)
+    }) || wanted.position.get() == 0
+}
