@@ -76,6 +76,16 @@ impl Feeds {
         })
     }
 
+    /// How many events the orders feed had when it was read last.
+    pub fn orders_head(&self) -> u64 {
+        self.orders.events().len() as u64
+    }
+
+    /// How many events the customers feed had when it was read last.
+    pub fn customers_head(&self) -> u64 {
+        self.customers.events().len() as u64
+    }
+
     /// What the orders feed said.
     pub fn order_facts(&self) -> &[Entry<OrderFact>] {
         &self.order_facts
