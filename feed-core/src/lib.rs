@@ -48,6 +48,8 @@ mod error;
 mod event;
 mod feed;
 mod filter;
+#[cfg(any(feature = "client", all(feature = "server", feature = "sqlite")))]
+mod headers;
 pub mod limits;
 mod page;
 mod position;

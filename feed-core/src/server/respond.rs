@@ -11,12 +11,8 @@ use super::problem::Problem;
 use super::problem_types;
 use crate::document::{Document, Format, Links, RENDER_VERSION};
 use crate::feed::{FeedIdentity, Visibility};
+use crate::headers::{FEED_CAUGHT_UP, FEED_HEAD};
 use crate::{atom, json};
-
-/// Cursor of the feed's newest event.
-pub(super) const FEED_HEAD: HeaderName = HeaderName::from_static("feed-head");
-/// Whether nothing comes behind the last event of this document: `true` or `false`.
-pub(super) const FEED_CAUGHT_UP: HeaderName = HeaderName::from_static("feed-caught-up");
 
 /// What caches are told of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
