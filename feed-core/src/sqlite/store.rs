@@ -134,6 +134,15 @@ impl SqliteStore {
             .await
     }
 
+    pub(crate) async fn recorded_behind(
+        &self,
+        feed: FeedName,
+        positions: Vec<Position>,
+    ) -> Result<(FeedState, Vec<Option<DateTime<Utc>>>), StoreError> {
+        self.with_reader(move |conn| scan::recorded_behind(conn, &feed, &positions))
+            .await
+    }
+
     pub(crate) async fn create_feed(&self, config: FeedConfig) -> Result<FeedState, StoreError> {
         let name = config.name.clone();
         let (reply, answer) = oneshot::channel();

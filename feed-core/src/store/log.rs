@@ -144,6 +144,19 @@ impl Log {
         }
     }
 
+    /// The feed's state, and for each position when the first event behind it was recorded; none behind the newest.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownFeed`], or when the database fails.
+    pub(crate) async fn recorded_behind(
+        &self,
+        positions: Vec<Position>,
+    ) -> Result<(FeedState, Vec<Option<DateTime<Utc>>>), StoreError> {
+        match &self.store.backend {
+            Backend::Sqlite(sqlite) => sqlite.recorded_behind(self.feed.clone(), positions).await,
+        }
+    }
+
     /// Figures of the feed.
     ///
     /// # Errors
