@@ -88,8 +88,8 @@ pub use position::{After, Check, Cursor, Epoch, Position};
 pub use shutdown::shutdown_signal;
 #[cfg(feature = "sqlite")]
 pub use store::{
-    Appended, Expected, FromRow, FromValue, Log, LogStats, Migrations, Row, Scan, Store, Tx, Value,
-    Window,
+    Appended, Expected, FromRow, FromValue, Log, LogStats, Migrations, RecordedBehind, Row, Scan,
+    Store, Tx, Value, Window,
 };
 
 /// The examples of the repository's README compile.

@@ -134,7 +134,7 @@ impl FeedClient {
     ) -> Result<Fetched, ClientError> {
         let wait = options.wait.unwrap_or_default();
         // What the server takes to answer comes on top of what it was asked to wait.
-        let limit = self.options.timeout + wait.min(WAIT_MAX);
+        let limit = self.options.timeout.saturating_add(wait.min(WAIT_MAX));
         // One limit for all: each redirect and each byte of a body may come just in time, and there may be many.
         let fetched = tokio::time::timeout(limit, self.follow(url, options)).await;
         fetched.unwrap_or_else(|_| {

@@ -54,11 +54,12 @@ pub(super) struct ConsumerEntry {
 pub(super) async fn consumers(log: &Log, seen: &Consumers) -> Result<Response, Problem> {
     let following = seen.following(Instant::now());
     let positions = following.iter().map(|one| one.position).collect();
-    let (state, recorded) = log.recorded_behind(positions).await?;
+    let recorded = log.recorded_behind(positions).await?;
+    let state = recorded.state;
     let now = Utc::now();
     let consumers = following
         .into_iter()
-        .zip(recorded)
+        .zip(recorded.times)
         .map(|(one, first)| entry(one, first, &state, now))
         .collect();
     let list = ConsumerList {

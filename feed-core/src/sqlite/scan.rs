@@ -8,11 +8,10 @@ use super::log::{EVENT_COLUMNS, Feed, find, time};
 use super::outbox::key;
 use crate::error::StoreError;
 use crate::event::FeedName;
-use crate::feed::FeedState;
 use crate::filter::Filter;
 use crate::limits::SCAN_EVENTS_MAX;
 use crate::position::{Check, Cursor, Position};
-use crate::store::Scan;
+use crate::store::{RecordedBehind, Scan};
 
 pub(super) fn scan(
     conn: &Connection,
@@ -103,12 +102,11 @@ pub(super) fn cursor_before(
     Ok(found.unwrap_or(state.earliest))
 }
 
-/// The feed's state, and for each position when the first event behind it was recorded.
 pub(super) fn recorded_behind(
     conn: &Connection,
     name: &FeedName,
     positions: &[Position],
-) -> Result<(FeedState, Vec<Option<DateTime<Utc>>>), StoreError> {
+) -> Result<RecordedBehind, StoreError> {
     let feed = find(conn, name)?;
     let state = feed.state(conn)?;
     let mut statement = conn
@@ -116,11 +114,11 @@ pub(super) fn recorded_behind(
             "SELECT recorded_us FROM outbox WHERE feed_position BETWEEN ?1 AND ?2 ORDER BY feed_position LIMIT 1",
         )
         .map_err(store_error)?;
-    let mut recorded = Vec::with_capacity(positions.len());
+    let mut times = Vec::with_capacity(positions.len());
     for position in positions {
         // Nothing is behind the newest one, which is where most of them are.
         if *position >= state.head.position {
-            recorded.push(None);
+            times.push(None);
             continue;
         }
         let range = [
@@ -131,9 +129,9 @@ pub(super) fn recorded_behind(
             .query_row(range, |row| row.get(0))
             .optional()
             .map_err(store_error)?;
-        recorded.push(recorded_us.map(time).transpose()?);
+        times.push(recorded_us.map(time).transpose()?);
     }
-    Ok((state, recorded))
+    Ok(RecordedBehind { state, times })
 }
 
 impl Feed {

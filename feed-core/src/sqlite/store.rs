@@ -21,7 +21,7 @@ use crate::feed::{FeedConfig, FeedState};
 use crate::filter::Filter;
 use crate::limits::{READERS_MAX, WRITE_QUEUE_MAX};
 use crate::position::{Cursor, Position};
-use crate::store::{Migrations, Scan, Tx, Window};
+use crate::store::{Migrations, RecordedBehind, Scan, Tx, Window};
 
 pub(crate) struct SqliteStore {
     /// Taken away to close: the writer ends when no sender is left.
@@ -138,7 +138,7 @@ impl SqliteStore {
         &self,
         feed: FeedName,
         positions: Vec<Position>,
-    ) -> Result<(FeedState, Vec<Option<DateTime<Utc>>>), StoreError> {
+    ) -> Result<RecordedBehind, StoreError> {
         self.with_reader(move |conn| scan::recorded_behind(conn, &feed, &positions))
             .await
     }

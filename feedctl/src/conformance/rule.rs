@@ -175,7 +175,7 @@ pub const UNCHECKED: &[Unchecked] = &[
     },
     Unchecked {
         id: "F3",
-        why: "needs more readers than it remembers, and a day",
+        why: "needs a server with as many readers as it remembers",
     },
     Unchecked {
         id: "L7",
