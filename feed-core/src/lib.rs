@@ -52,6 +52,8 @@ mod faults;
 pub mod faults;
 mod feed;
 mod filter;
+#[cfg(any(feature = "client", all(feature = "server", feature = "sqlite")))]
+mod headers;
 pub mod limits;
 mod page;
 mod position;
@@ -94,8 +96,8 @@ pub use position::{After, Check, Cursor, Epoch, Position};
 pub use shutdown::shutdown_signal;
 #[cfg(feature = "sqlite")]
 pub use store::{
-    Appended, Expected, FromRow, FromValue, Log, LogStats, Migrations, Row, Scan, Store, Tx, Value,
-    Window,
+    Appended, Expected, FromRow, FromValue, Log, LogStats, Migrations, RecordedBehind, Row, Scan,
+    Store, Tx, Value, Window,
 };
 
 /// The examples of the repository's README compile.

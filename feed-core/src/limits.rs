@@ -77,6 +77,10 @@ pub const VANISHED_MS_MAX: u64 = 60_000;
 /// Requests and event streams that wait at the same time, in one process; fewer than the connections that there may be,
 /// so that some are left for those who do not wait.
 pub const WAITERS_MAX: usize = 8_000;
+/// Consumers that a process remembers of one feed; who was seen least recently goes first.
+pub const CONSUMERS_SEEN_MAX: usize = 1_000;
+/// How long a consumer is shown after it was seen last, in milliseconds.
+pub const CONSUMER_SHOWN_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 /// After how much silence an event stream says where it is, in milliseconds.
 pub const HEARTBEAT_MS: u64 = 15_000;
 /// How long the reader of an event stream should wait before it connects again, in milliseconds.

@@ -12,7 +12,7 @@ mod tx;
 mod value;
 
 pub use handle::Store;
-pub use log::{Log, LogStats, Scan, Window};
+pub use log::{Log, LogStats, RecordedBehind, Scan, Window};
 pub use migrations::Migrations;
 #[cfg(feature = "client")]
 pub(crate) use tx::Following;

@@ -21,7 +21,7 @@ use crate::feed::{FeedConfig, FeedState};
 use crate::filter::Filter;
 use crate::limits::{READERS_MAX, WRITE_QUEUE_MAX};
 use crate::position::{Cursor, Position};
-use crate::store::{Migrations, Scan, Tx, Window};
+use crate::store::{Migrations, RecordedBehind, Scan, Tx, Window};
 
 pub(crate) struct SqliteStore {
     /// Taken away to close: the writer ends when no sender is left.
@@ -131,6 +131,15 @@ impl SqliteStore {
         time: DateTime<Utc>,
     ) -> Result<Cursor, StoreError> {
         self.with_reader(move |conn| scan::cursor_before(conn, &feed, time))
+            .await
+    }
+
+    pub(crate) async fn recorded_behind(
+        &self,
+        feed: FeedName,
+        positions: Vec<Position>,
+    ) -> Result<RecordedBehind, StoreError> {
+        self.with_reader(move |conn| scan::recorded_behind(conn, &feed, &positions))
             .await
     }
 

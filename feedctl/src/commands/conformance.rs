@@ -12,7 +12,7 @@ use crate::output::{self, Color, ColorWhen, Painted};
 const AFTER_HELP: &str = "\
 The ids of the rules are those of docs/protocol.md. Not checked, since no request can show them:
   C2 K2 L7 L9 A5 B2 P2 P3   bind readers, not servers
-  W4 S4                     need a server that is full, or stops
+  W4 S4 F3                  need a server that is full, or stops
 Nothing is written to the server but by the command of --append; POST and PATCH are sent without a body, to see them refused.
 
 Exit codes: 0 no rule failed, 1 a rule failed (with --strict: or was skipped), 2 nothing could be checked.

@@ -16,6 +16,7 @@ mod documents;
 mod failures;
 mod handlers;
 mod histories;
+mod hostile;
 mod once;
 mod raw;
 mod reader;
