@@ -15,7 +15,7 @@ pub use handle::Store;
 pub use log::{Log, LogStats, Scan, Window};
 pub use migrations::Migrations;
 #[cfg(feature = "client")]
-pub(crate) use tx::Cause;
+pub(crate) use tx::{Cause, Origin};
 pub(crate) use tx::TxInner;
 pub use tx::{Appended, Expected, Tx};
 pub(crate) use value::RowInner;

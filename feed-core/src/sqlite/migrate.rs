@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use crate::error::StoreError;
 use crate::store::Migrations;
 
-const OWN: [(&str, &str); 2] = [
+const OWN: [(&str, &str); 3] = [
     (
         "V1__feeds",
         include_str!("../../migrations/sqlite/V1__feeds.sql"),
@@ -17,6 +17,10 @@ const OWN: [(&str, &str); 2] = [
     (
         "V2__pruning",
         include_str!("../../migrations/sqlite/V2__pruning.sql"),
+    ),
+    (
+        "V4__timers",
+        include_str!("../../migrations/sqlite/V4__timers.sql"),
     ),
 ];
 const OWN_TABLE: &str = "feed_core_migrations";

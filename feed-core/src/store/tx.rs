@@ -26,29 +26,75 @@ pub(crate) enum TxInner<'c> {
     Sqlite(crate::sqlite::SqliteTx<'c>),
 }
 
-/// The event that is being handled: what is appended meanwhile follows from it.
+/// What is being handled, an event or a timer: what is appended meanwhile follows from it.
 #[derive(Debug, Clone)]
 pub(crate) struct Cause {
-    subscription: String,
+    /// Whose handler it is: a subscription, or a kind of timers.
+    scope: String,
+    /// With the scope, what the ids of events derive from that are appended.
     id: EventId,
-    correlationid: String,
-    traceparent: Option<String>,
+    origin: Origin,
     follow_ups: u32,
+}
+
+/// Where an event or a timer comes from, as events carry it on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) causationid: Option<EventId>,
+    pub(crate) correlationid: Option<String>,
+    pub(crate) traceparent: Option<String>,
+}
+
+#[cfg(feature = "client")]
+impl Origin {
+    /// What follows from `event`: an event that begins a conversation names it.
+    pub(crate) fn of(event: &Event) -> Self {
+        let own = || event.id.to_string();
+        Origin {
+            causationid: Some(event.id),
+            correlationid: Some(event.correlationid.clone().unwrap_or_else(own)),
+            traceparent: event.traceparent.clone(),
+        }
+    }
+
+    /// With what it lacks from `other`.
+    pub(crate) fn or(self, other: &Origin) -> Self {
+        Origin {
+            causationid: self.causationid.or(other.causationid),
+            correlationid: self.correlationid.or_else(|| other.correlationid.clone()),
+            traceparent: self.traceparent.or_else(|| other.traceparent.clone()),
+        }
+    }
 }
 
 #[cfg(feature = "client")]
 impl Cause {
     pub(crate) fn new(subscription: &str, event: &Event) -> Self {
         Cause {
-            subscription: subscription.to_owned(),
+            scope: subscription.to_owned(),
             id: event.id,
-            correlationid: event
-                .correlationid
-                .clone()
-                .unwrap_or_else(|| event.id.to_string()),
-            traceparent: event.traceparent.clone(),
+            origin: Origin::of(event),
             follow_ups: 0,
         }
+    }
+
+    /// A timer that fires. No subscription has a name like this scope.
+    pub(crate) fn timer(kind: &str, firing: EventId, origin: Origin) -> Self {
+        Cause {
+            scope: format!("timer:{kind}"),
+            id: firing,
+            origin,
+            follow_ups: 0,
+        }
+    }
+
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The id of the timer that is set by this handler.
+    pub(crate) fn setting(&self, kind: &str, key: &str) -> EventId {
+        EventId::setting(&self.scope, self.id, kind, key)
     }
 }
 
@@ -215,14 +261,15 @@ impl<'c> Tx<'c> {
         match &mut self.cause {
             Some(cause) => {
                 // Counted for every event, with an id or without, so that an index depends on the handler alone.
-                let derived = EventId::follow_up(&cause.subscription, cause.id, cause.follow_ups);
+                let derived = EventId::follow_up(&cause.scope, cause.id, cause.follow_ups);
                 cause.follow_ups += 1;
                 event.id.get_or_insert(derived);
-                event.causationid.get_or_insert(cause.id);
-                event
+                let origin = &cause.origin;
+                event.causationid = event.causationid.or(origin.causationid);
+                event.correlationid = event
                     .correlationid
-                    .get_or_insert_with(|| cause.correlationid.clone());
-                event.traceparent = event.traceparent.or_else(|| cause.traceparent.clone());
+                    .or_else(|| origin.correlationid.clone());
+                event.traceparent = event.traceparent.or_else(|| origin.traceparent.clone());
             }
             None => {
                 event.id.get_or_insert_with(EventId::now);
@@ -239,10 +286,22 @@ impl<'c> Tx<'c> {
         }
     }
 
-    /// From here on, what is appended follows from this event.
+    /// From here on, what is appended follows from this event or timer.
     #[cfg(feature = "client")]
     pub(crate) fn set_cause(&mut self, cause: Option<Cause>) {
         self.cause = cause;
+    }
+
+    /// What is being handled.
+    #[cfg(feature = "client")]
+    pub(crate) fn cause(&self) -> Option<&Cause> {
+        self.cause.as_ref()
+    }
+
+    /// Whoever waits for commits is woken by this one, as by one that appended.
+    #[cfg(feature = "client")]
+    pub(crate) fn announce(&mut self) {
+        self.appended = true;
     }
 
     /// Whether a statement failed.
