@@ -14,9 +14,9 @@ mod value;
 pub use handle::Store;
 pub use log::{Log, LogStats, Scan, Window};
 pub use migrations::Migrations;
-#[cfg(feature = "client")]
-pub(crate) use tx::{Cause, Origin};
 pub(crate) use tx::TxInner;
 pub use tx::{Appended, Expected, Tx};
+#[cfg(feature = "client")]
+pub(crate) use tx::{Cause, Origin};
 pub(crate) use value::RowInner;
 pub use value::{FromRow, FromValue, Row, Value};

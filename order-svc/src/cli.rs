@@ -42,7 +42,7 @@ enum Command {
     /// Answer requests and publish the orders feed; also follow the customers feed, unless told not to
     #[command(after_help = EXAMPLES)]
     Serve(Serve),
-    /// Only follow the customers feed and let orders expire: for a database that `serve --no-poll` serves
+    /// Only follow the customers feed and fire the timers by which orders expire: for a database that `serve --no-poll` serves
     Poll(Poll),
 }
 
@@ -68,9 +68,14 @@ struct Serve {
         value_delimiter = ','
     )]
     cors_origin: Vec<CorsOrigin>,
-    /// Do not follow the customers feed and let no orders expire: `order-svc poll` does it
+    /// Do not follow the customers feed and fire no timers, by which orders expire: `order-svc poll` does both
     #[arg(long, env = "ORDER_NO_POLL", value_parser = BoolishValueParser::new())]
     no_poll: bool,
+    /// How long an order that is placed waits for its answer before it expires, in seconds; those that wait already keep
+    /// their time
+    #[arg(long, env = "ORDER_EXPIRY_S", value_name = "S", default_value_t = 900,
+          value_parser = clap::value_parser!(u64).range(1..=315_360_000))]
+    order_expiry_s: u64,
     #[command(flatten)]
     database: Database,
     #[command(flatten)]
@@ -119,10 +124,6 @@ struct Poller {
     #[arg(long, env = "ORDER_POLL_INTERVAL_MS", value_name = "MS", default_value_t = 100,
           value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     poll_interval_ms: u64,
-    /// How long an order waits for its answer before it expires, in seconds
-    #[arg(long, env = "ORDER_EXPIRY_S", value_name = "S", default_value_t = 900,
-          value_parser = clap::value_parser!(u64).range(1..=315_360_000))]
-    order_expiry_s: u64,
 }
 
 #[derive(Debug, Args)]
@@ -182,6 +183,7 @@ impl Cli {
                         listen: serve.listen,
                         tokens: serve.tokens,
                         cors_origins: serve.cors_origin,
+                        order_expiry: Duration::from_secs(serve.order_expiry_s),
                     }),
                     poller: (!serve.no_poll).then(|| serve.poller.settings()),
                 },
@@ -208,7 +210,6 @@ impl Poller {
             customers_feed: self.customers_feed,
             customers_token_file: self.customers_token_file,
             poll_interval: Duration::from_millis(self.poll_interval_ms),
-            order_expiry: Duration::from_secs(self.order_expiry_s),
         }
     }
 }

@@ -217,7 +217,7 @@ impl<'c> Tx<'c> {
     /// Appends events about `subject` to the outbox of `feed`.
     ///
     /// An id that is in the outbox already, with equal type, subject and data, is left as it is. In a handler, events
-    /// without an id get one that derives from the event being handled, and with it their causation, correlation
+    /// without an id get one that derives from the event or timer being handled, and with it their causation, correlation
     /// and trace.
     ///
     /// # Errors
@@ -266,9 +266,7 @@ impl<'c> Tx<'c> {
                 event.id.get_or_insert(derived);
                 let origin = &cause.origin;
                 event.causationid = event.causationid.or(origin.causationid);
-                event.correlationid = event
-                    .correlationid
-                    .or_else(|| origin.correlationid.clone());
+                event.correlationid = event.correlationid.or_else(|| origin.correlationid.clone());
                 event.traceparent = event.traceparent.or_else(|| origin.traceparent.clone());
             }
             None => {

@@ -190,7 +190,10 @@ pub(super) async fn due(
             &[kind.into(), now.into(), limit.into()],
         )
         .await?;
-    Ok(rows.into_iter().map(|Due(since, due)| (since, due)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|Due(since, due)| (since, due))
+        .collect())
 }
 
 /// When the first timer of a kind is to be tried.

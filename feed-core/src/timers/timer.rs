@@ -51,7 +51,11 @@ impl Timer {
     /// When `data` has no JSON form, or one of more than [`TIMER_DATA_BYTES_MAX`].
     pub fn with_data(mut self, data: &impl Serialize) -> Result<Self, InvalidValue> {
         let invalid = |found: &str| {
-            InvalidValue::new("timer data", found, "a value with a JSON form of 4096 bytes at most")
+            InvalidValue::new(
+                "timer data",
+                found,
+                "a value with a JSON form of 4096 bytes at most",
+            )
         };
         let text = serde_json::to_string(data).map_err(|error| invalid(&error.to_string()))?;
         if text.len() > TIMER_DATA_BYTES_MAX {

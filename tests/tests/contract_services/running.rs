@@ -59,12 +59,12 @@ pub(crate) async fn order_svc(
             listen: ([127, 0, 0, 1], 0).into(),
             tokens: None,
             cors_origins: Vec::new(),
+            order_expiry: expiry,
         }),
         poller: customers_feed.map(|feed| order_svc::PollerSettings {
             customers_feed: feed.to_owned(),
             customers_token_file: None,
             poll_interval: POLL_INTERVAL,
-            order_expiry: expiry,
         }),
     };
     let stop = CancellationToken::new();
