@@ -6,8 +6,11 @@ use proptest::prelude::*;
 use super::backoff::after_failure;
 use super::run::until_due;
 use super::timer::Timer;
-use crate::event::EventId;
+use crate::error::AppendError;
+use crate::event::{EventId, NewEvent, Subject};
+use crate::feed::FeedConfig;
 use crate::limits::{BACKOFF_MS_MAX, TIMER_DATA_BYTES_MAX, TIMER_LOOK_MS_MAX};
+use crate::store::{Cause, Expected, Migrations, Store, Tx};
 
 fn at_ms(ms: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(ms).unwrap()
@@ -51,6 +54,45 @@ fn a_conversation_begins_with_the_cause_unless_another_is_named() {
     let named = timer().correlated("c-1").unwrap().caused_by_id(cause);
     assert_eq!(named.origin.correlationid.as_deref(), Some("c-1"));
     assert_eq!(named.origin.causationid, Some(cause));
+}
+
+/// What is kept of a timer that the handler of an event sets, in a store of its own.
+async fn set_in_a_handler(id: EventId, key: &'static str) -> (EventId, EventId, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = Store::open(&path.to_string_lossy(), Migrations::NONE)
+        .await
+        .unwrap();
+    let feed = FeedConfig::new("orders", "shop").unwrap();
+    store.create_feed(feed).await.unwrap();
+    let set: Result<(), AppendError> = store
+        .write(async move |tx: &mut Tx<'_>| {
+            let subject = Subject::new("order-1").unwrap();
+            let placed = NewEvent::new("OrderPlaced", None).unwrap().with_id(id);
+            tx.append("orders", &subject, Expected::New, &[placed])
+                .await?;
+            let event = tx.events_of(&subject).await?.remove(0);
+            tx.set_cause(Some(Cause::new("shop/orders", &event)));
+            tx.set_timer(&Timer::new("expiry", key, tx.now()).unwrap())
+                .await?;
+            Ok(())
+        })
+        .await;
+    set.unwrap();
+    let sql = "SELECT setting_id, causationid, correlationid FROM timers";
+    let kept = store.query(sql, &[]).await.unwrap().remove(0);
+    store.close().await;
+    kept
+}
+
+#[tokio::test]
+async fn i07_a_timer_that_a_handler_sets_again_after_a_restore_is_the_same() {
+    let cause = EventId::now();
+    let (setting, causationid, correlationid) = set_in_a_handler(cause, "7f3a").await;
+    assert_eq!((causationid, correlationid), (cause, cause.to_string()));
+    assert_eq!(set_in_a_handler(cause, "7f3a").await.0, setting);
+    assert_ne!(set_in_a_handler(cause, "7f3b").await.0, setting);
+    assert_ne!(set_in_a_handler(EventId::now(), "7f3a").await.0, setting);
 }
 
 proptest! {

@@ -1,7 +1,5 @@
 //! Timers: set, moved and cancelled with a transaction, fired once and in order, whoever else fires.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -301,24 +299,16 @@ async fn i07_steps_that_are_given_up_lose_and_double_nothing() {
 #[tokio::test]
 async fn a_runner_that_sleeps_is_woken_by_an_earlier_timer() {
     let store = sqlite().await;
-    let rung = Arc::new(AtomicUsize::new(0));
-    let count = rung.clone();
-    let timers = Timers::new(&store).on(KIND, async move |_: &mut Tx<'_>, _: &DueTimer| {
-        count.fetch_add(1, Ordering::SeqCst);
-        Ok(())
-    });
     set(
         &store,
         vec![timer("later", Utc::now() + TimeDelta::days(1))],
     )
     .await;
     let stop = CancellationToken::new();
-    let runner = timers.spawn(stop.clone());
+    let runner = ringing(&store).spawn(stop.clone());
     let due = Utc::now() + TimeDelta::milliseconds(50);
     set(&store, vec![timer("soon", due)]).await;
-    while rung.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    wait_until_rung(&store, 1).await;
     assert!(Utc::now() >= due, "not too early");
     stop.cancel();
     runner.await.unwrap();
