@@ -4,6 +4,7 @@
 //!   ([`Tx`]), in which state changes and [`Tx::append`] publishes, together.
 //! - [`server::router`] serves the outbox as a feed, in Atom and CloudEvents JSON.
 //! - [`Consumer`] follows another service's feed: [`Handlers`] apply its events in one transaction with the cursor.
+//! - [`Timers`] fires what was set to be done later, in one transaction with its effects.
 //! - [`Aggregate`] is for state that is what its events say; [`testing`] has harnesses.
 //!
 //! Below these stand the pure parts: [`Event`], [`Cursor`], [`Check`], [`PageCapacity`], [`Document`], and the two
@@ -70,6 +71,8 @@ pub mod sqlite;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(all(feature = "client", feature = "sqlite"))]
+mod timers;
 
 #[cfg(feature = "sqlite")]
 pub use aggregate::{Aggregate, DecideError, Decided, Loaded, MayConflict};
@@ -99,6 +102,8 @@ pub use store::{
     Appended, Expected, FromRow, FromValue, Log, LogStats, Migrations, RecordedBehind, Row, Scan,
     Store, Tx, Value, Window,
 };
+#[cfg(all(feature = "client", feature = "sqlite"))]
+pub use timers::{DueTimer, Timer, TimerFailure, TimerState, Timers, TimersOutcome};
 
 /// The examples of the repository's README compile.
 #[cfg(all(doctest, feature = "server", feature = "client"))]

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use crate::error::StoreError;
 use crate::store::Migrations;
 
-const OWN: [(&str, &str); 3] = [
+const OWN: [(&str, &str); 4] = [
     (
         "V1__feeds",
         include_str!("../../migrations/sqlite/V1__feeds.sql"),
@@ -21,6 +21,10 @@ const OWN: [(&str, &str); 3] = [
     (
         "V3__consumers",
         include_str!("../../migrations/sqlite/V3__consumers.sql"),
+    ),
+    (
+        "V4__timers",
+        include_str!("../../migrations/sqlite/V4__timers.sql"),
     ),
 ];
 const OWN_TABLE: &str = "feed_core_migrations";

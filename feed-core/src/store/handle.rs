@@ -131,7 +131,7 @@ impl Store {
         })
     }
 
-    /// Changes when an append was committed: by this process at once, by another one within
+    /// Changes when an append or a timer was committed: by this process at once, by another one within
     /// [`WATCH_INTERVAL_MS`](crate::limits::WATCH_INTERVAL_MS). May change without one.
     pub fn commits(&self) -> watch::Receiver<u64> {
         match &self.backend {
