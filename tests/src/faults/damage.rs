@@ -39,8 +39,11 @@ pub enum Damage {
     OtherPage,
     /// An event stands twice in the document.
     Doubled,
-    /// An event is missing in the document, not the last one: behind that, nobody could know of it.
+    /// An event is missing in the document, not the last one.
     Gap,
+    /// The last event is missing in the document, whose link leads on behind it. If nothing comes behind it, the checks
+    /// do not show it: only the head that the feed tells of does.
+    Short,
     /// Two events of the document have changed places.
     Swapped,
     /// The events of the document stand in the reverse order.
@@ -49,7 +52,7 @@ pub enum Damage {
 
 impl Damage {
     /// All kinds.
-    pub const ALL: [Damage; 20] = [
+    pub const ALL: [Damage; 21] = [
         Damage::DelayHead,
         Damage::DelayBody,
         Damage::Drip,
@@ -68,6 +71,7 @@ impl Damage {
         Damage::OtherPage,
         Damage::Doubled,
         Damage::Gap,
+        Damage::Short,
         Damage::Swapped,
         Damage::Reversed,
     ];
@@ -80,6 +84,7 @@ impl Damage {
             | Damage::OtherPage
             | Damage::Doubled
             | Damage::Gap
+            | Damage::Short
             | Damage::Swapped
             | Damage::Reversed => true,
             Damage::DelayHead
@@ -118,6 +123,7 @@ impl Damage {
             Damage::OtherPage => "another page",
             Damage::Doubled => "event doubled",
             Damage::Gap => "event left out",
+            Damage::Short => "last event left out",
             Damage::Swapped => "events swapped",
             Damage::Reversed => "events reversed",
         }

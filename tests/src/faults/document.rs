@@ -87,6 +87,7 @@ pub(super) fn told_wrongly(
             events.insert(at, events[at]);
         }
         Damage::Gap if count > 1 => drop(events.remove(random.random_range(0..count - 1))),
+        Damage::Short if count > 0 => drop(events.pop()),
         Damage::Swapped if count > 1 => {
             let at = random.random_range(0..count - 1);
             events.swap(at, random.random_range(at + 1..count));
@@ -174,6 +175,7 @@ mod tests {
                 let gap = told(Damage::Gap);
                 assert_eq!(gap.len(), right.len() - 1);
                 assert_eq!(gap.last(), right.last());
+                assert_eq!(told(Damage::Short), right[..right.len() - 1]);
                 let mut swapped = told(Damage::Swapped);
                 assert_ne!(swapped, right);
                 swapped.sort();

@@ -38,6 +38,21 @@ async fn i08_events_are_doubled_left_out_swapped_and_reversed() {
 }
 
 #[tokio::test]
+async fn the_last_event_is_left_out_and_the_link_leads_behind_it() {
+    let scene = Scene::new(4, SEED, FaultPlan::healed()).await;
+    for format in FORMATS {
+        scene.proxy.heal();
+        let right = scene.fetch(0, format).await.unwrap();
+        scene.proxy.set(FaultPlan::only(Damage::Short));
+        let short = scene.fetch(0, format).await.unwrap();
+        assert_eq!(short.document.events, right.document.events[..3]);
+        assert_eq!(short.next, right.next);
+        // What is there follows on.
+        assert!(verify(Seen::Nothing, short.document.events).is_ok());
+    }
+}
+
+#[tokio::test]
 async fn older_answers_are_given_to_the_same_and_to_other_questions() {
     let scene = Scene::new(2, SEED, FaultPlan::healed()).await;
     assert_eq!(scene.positions(0, Format::Json).await, [1, 2]);
