@@ -1,5 +1,5 @@
 //! A proxy that stands between a reader and a service, and does damage: it is late, breaks off, fails, sends garbage, and
-//! lies as bad caches do. What it does to a request is drawn from a seed, so that a run can be had again.
+//! lies as bad caches do. What it does to a request is drawn from a seed, so that the same requests suffer the same again.
 //!
 //! `damage` names what it can do and `plan` says how often it does so; `document`, `answer` and `kept` do it, `wire` what
 //! is below HTTP; `proxy` is the server.

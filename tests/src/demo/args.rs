@@ -28,7 +28,7 @@ pub struct Args {
     /// as garbage, old, with events missing, doubled or swapped. All orders have to be settled as calculated all the same
     #[arg(long, conflicts_with = "keep")]
     pub chaos: bool,
-    /// What the damage is drawn from, to have a run again [default: a random one]
+    /// What the damage is drawn from: the same seed does the same to the same requests [default: a random one]
     #[arg(long, value_name = "N", requires = "chaos")]
     pub seed: Option<u64>,
     /// Port of order-svc on 127.0.0.1; 0 takes a free one

@@ -62,8 +62,8 @@ impl Weights {
     };
 
     /// Some of everything but [`Damage::Short`], after which a consumer that goes by links alone waits for the next event
-    /// before it knows that it has missed one. One request in four is harmed; one in eight fails or lies in a way that a consumer waits
-    /// after, so that its waits, which double from failure to failure, stay short.
+    /// before it knows that it has missed one. One request in four is harmed, one in five so that a consumer waits before
+    /// it tries again; more would make failures in a row, which it waits after longer and longer.
     pub const MIXED: Weights = Weights {
         pass: 150,
         delay_head: 8,
