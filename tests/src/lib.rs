@@ -1,7 +1,8 @@
 //! What is shown about Feedway from outside: what the demo and the end-to-end tests are made of.
 //!
 //! `binaries` → `service` start the services; `sample` → `driver` place orders; `history` → `facts` → `settling` read
-//! the feeds; `check` compares what the services say with a calculation of its own.
+//! the feeds; `check` compares what the services say with a calculation of its own. `faults` stands between the services
+//! and does damage.
 
 pub mod binaries;
 pub mod check;
@@ -9,6 +10,7 @@ pub mod demo;
 pub mod driver;
 pub mod facts;
 mod failure;
+pub mod faults;
 pub mod history;
 pub mod http;
 pub mod sample;
