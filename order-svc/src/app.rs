@@ -242,9 +242,14 @@ impl Http {
 }
 
 fn poller(store: &Store, settings: &PollerSettings) -> Result<Consumer, StartError> {
-    let token = match &settings.customers_token_file {
+    let bearer_token = match &settings.customers_token_file {
         Some(path) => Some(bearer_token_from_file(path)?),
         None => None,
+    };
+    let options = ClientOptions {
+        bearer_token,
+        addresses: settings.addresses,
+        ..ClientOptions::default()
     };
     let consumer = Consumer::new(store, reactions::SUBSCRIPTION, &settings.customers_feed)?
         .handlers(reactions::handlers())

@@ -2,7 +2,7 @@
 //!
 //! `binaries` → `service` start the services; `sample` → `driver` place orders; `history` → `facts` → `settling` read
 //! the feeds; `check` compares what the services say with a calculation of its own. `faults` stands between the services
-//! and does damage.
+//! and does damage; `torture` does more of it, by the seed, and judges what is left.
 
 pub mod binaries;
 pub mod check;
@@ -17,5 +17,7 @@ pub mod sample;
 pub mod service;
 pub mod settling;
 pub mod tools;
+#[cfg(target_os = "linux")]
+pub mod torture;
 
 pub use failure::{Context, Failure};

@@ -10,12 +10,21 @@
 //! seed; `checker` and `anomaly` judge; `campaign` runs many seeds; `bugs` sees that planted bugs are found.
 
 pub mod anomaly;
+#[cfg(feature = "faults")]
 pub mod bugs;
+#[cfg(feature = "faults")]
 pub mod campaign;
 pub mod checker;
+#[cfg(feature = "faults")]
 pub mod cluster;
 mod ledger;
+#[cfg(feature = "faults")]
 mod mischief;
+#[cfg(feature = "faults")]
 mod process;
+#[cfg(feature = "faults")]
 pub mod run;
 pub mod scenario;
+
+#[cfg(test)]
+mod tests;

@@ -69,7 +69,10 @@ pub struct Anomaly {
 impl Anomaly {
     /// An anomaly.
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Anomaly { kind, what: what.into() }
+        Anomaly {
+            kind,
+            what: what.into(),
+        }
     }
 }
 

@@ -31,14 +31,20 @@ pub struct Found {
 impl Found {
     /// Whether it was found, as what it is and not only by a run that broke.
     pub fn is_found(&self) -> bool {
-        self.kinds.iter().any(|kind| !matches!(kind, Kind::Broken | Kind::Stalled))
+        self.kinds
+            .iter()
+            .any(|kind| !matches!(kind, Kind::Broken | Kind::Stalled))
     }
 }
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.as_str()).collect();
-        let kinds = if self.is_found() { kinds.join(", ") } else { "NOT FOUND".to_owned() };
+        let kinds = if self.is_found() {
+            kinds.join(", ")
+        } else {
+            "NOT FOUND".to_owned()
+        };
         write!(f, "| `{}` | {} | {kinds} |", self.bug, self.seeds)
     }
 }
@@ -70,7 +76,12 @@ async fn find(
     jobs: usize,
     keep: &Path,
 ) -> Result<Found, Failure> {
-    let mut found = Found { bug, seeds: 0, kinds: BTreeSet::new(), example: String::new() };
+    let mut found = Found {
+        bug,
+        seeds: 0,
+        kinds: BTreeSet::new(),
+        example: String::new(),
+    };
     let seeds = first_seed..first_seed.saturating_add(SEEDS_MAX);
     let mut outcomes = stream::iter(seeds)
         .map(|seed| one(template, seed, Some(bug), keep))
@@ -78,8 +89,14 @@ async fn find(
     while let Some(outcome) = outcomes.next().await {
         let outcome = outcome?;
         found.seeds += 1;
-        found.kinds.extend(outcome.anomalies.iter().map(|anomaly| anomaly.kind));
-        if let Some(first) = outcome.anomalies.first().filter(|_| found.example.is_empty()) {
+        found
+            .kinds
+            .extend(outcome.anomalies.iter().map(|anomaly| anomaly.kind));
+        if let Some(first) = outcome
+            .anomalies
+            .first()
+            .filter(|_| found.example.is_empty())
+        {
             found.example = format!("seed {}: {first}", outcome.seed);
         }
         if found.is_found() {

@@ -58,7 +58,9 @@ impl Campaign {
         let done = self.done()?;
         let mut state = self.state_file()?;
         let mut tally = Tally::default();
-        let last = self.seeds.map(|seeds| self.first_seed.saturating_add(seeds));
+        let last = self
+            .seeds
+            .map(|seeds| self.first_seed.saturating_add(seeds));
         let seeds = (self.first_seed..last.unwrap_or(u64::MAX)).filter(|seed| !done.contains(seed));
         tally.before = done
             .iter()
@@ -94,7 +96,11 @@ impl Campaign {
             return Ok(BTreeSet::new());
         };
         let text = fs::read_to_string(path).context(path.display())?;
-        let seed = |line: &str| line.trim().parse().context(format!("{}: {line:?}", path.display()));
+        let seed = |line: &str| {
+            line.trim()
+                .parse()
+                .context(format!("{}: {line:?}", path.display()))
+        };
         text.lines().map(seed).collect()
     }
 
@@ -125,9 +131,16 @@ pub(super) async fn one(
     Ok(outcome)
 }
 
-#[allow(clippy::print_stderr, reason = "what went wrong is told while the others run")]
+#[allow(
+    clippy::print_stderr,
+    reason = "what went wrong is told while the others run"
+)]
 fn report(outcome: &Outcome) {
-    eprintln!("seed {}: {} anomalies", outcome.seed, outcome.anomalies.len());
+    eprintln!(
+        "seed {}: {} anomalies",
+        outcome.seed,
+        outcome.anomalies.len()
+    );
     for anomaly in outcome.anomalies.iter().take(10) {
         eprintln!("  {anomaly}");
     }
@@ -135,8 +148,16 @@ fn report(outcome: &Outcome) {
 
 fn bar(length: Option<u64>) -> ProgressBar {
     let (bar, template) = match length {
-        Some(length) => (ProgressBar::new(length), "{bar:40} {pos} of {len} seeds  {elapsed} {eta}"),
-        None => (ProgressBar::new_spinner(), "{spinner} {pos} seeds  {elapsed}"),
+        Some(length) => (
+            ProgressBar::new(length),
+            "{bar:40} {pos} of {len} seeds  {elapsed} {eta}",
+        ),
+        None => (
+            ProgressBar::new_spinner(),
+            "{spinner} {pos} seeds  {elapsed}",
+        ),
     };
-    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+    bar.with_style(
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+    )
 }

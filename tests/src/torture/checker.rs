@@ -52,7 +52,12 @@ impl Sides<'_> {
             .applied
             .iter()
             .filter(|one| !seen.insert(one.id))
-            .map(|one| self.anomaly(Kind::Duplicated, format!("event {} at position {}", one.id, one.position)))
+            .map(|one| {
+                self.anomaly(
+                    Kind::Duplicated,
+                    format!("event {} at position {}", one.id, one.position),
+                )
+            })
             .collect()
     }
 
@@ -61,7 +66,12 @@ impl Sides<'_> {
         let mut last: HashMap<&str, u64> = HashMap::new();
         let mut seen = HashSet::new();
         let mut anomalies = Vec::new();
-        for one in self.consumer.applied.iter().filter(|one| seen.insert(one.id)) {
+        for one in self
+            .consumer
+            .applied
+            .iter()
+            .filter(|one| seen.insert(one.id))
+        {
             let last = last.entry(&one.subject).or_default();
             if one.position < *last {
                 anomalies.push(self.anomaly(
@@ -75,26 +85,41 @@ impl Sides<'_> {
     }
 
     fn not_of_the_feed(&self) -> Vec<Anomaly> {
-        let published: HashMap<u64, EventId> =
-            self.producer.published.iter().map(|one| (one.position, one.id)).collect();
+        let published: HashMap<u64, EventId> = self
+            .producer
+            .published
+            .iter()
+            .map(|one| (one.position, one.id))
+            .collect();
         let ids: HashSet<EventId> = self.producer.published.iter().map(|one| one.id).collect();
         let mut anomalies = Vec::new();
         for one in &self.consumer.applied {
             if !ids.contains(&one.id) {
                 anomalies.push(self.anomaly(
                     Kind::AbortedRead,
-                    format!("event {} at position {} is not in the feed", one.id, one.position),
+                    format!(
+                        "event {} at position {} is not in the feed",
+                        one.id, one.position
+                    ),
                 ));
             } else if published.get(&one.position) != Some(&one.id) {
                 anomalies.push(self.anomaly(
                     Kind::DivergedPosition,
-                    format!("position {} was event {}, and is {:?}", one.position, one.id, published.get(&one.position)),
+                    format!(
+                        "position {} was event {}, and is {:?}",
+                        one.position,
+                        one.id,
+                        published.get(&one.position)
+                    ),
                 ));
             }
         }
         for (index, one) in self.producer.published.iter().enumerate() {
             if one.position != index as u64 + 1 {
-                anomalies.push(self.anomaly(Kind::DivergedPosition, format!("the feed has a hole before {}", one.position)));
+                anomalies.push(self.anomaly(
+                    Kind::DivergedPosition,
+                    format!("the feed has a hole before {}", one.position),
+                ));
                 break;
             }
         }
@@ -110,12 +135,18 @@ impl Sides<'_> {
             if one.fence < newest {
                 anomalies.push(self.anomaly(
                     Kind::FenceBroken,
-                    format!("position {} was applied under fence {} after fence {newest}", one.position, one.fence),
+                    format!(
+                        "position {} was applied under fence {} after fence {newest}",
+                        one.position, one.fence
+                    ),
                 ));
             }
             newest = newest.max(one.fence);
             if holders.entry(one.fence).or_insert(&one.holder) != &one.holder.as_slice() {
-                anomalies.push(self.anomaly(Kind::FenceBroken, format!("fence {} has two holders", one.fence)));
+                anomalies.push(self.anomaly(
+                    Kind::FenceBroken,
+                    format!("fence {} has two holders", one.fence),
+                ));
             }
         }
         anomalies
@@ -125,13 +156,20 @@ impl Sides<'_> {
     /// feed's events as their cause.
     fn ids(&self) -> Vec<Anomaly> {
         let feed: HashSet<EventId> = self.producer.published.iter().map(|one| one.id).collect();
-        let follow_ups = self.consumer.published.iter().filter_map(|one| Some((one, one.cause?)));
+        let follow_ups = self
+            .consumer
+            .published
+            .iter()
+            .filter_map(|one| Some((one, one.cause?)));
         follow_ups
             .filter(|(_, cause)| feed.contains(cause))
             .filter(|(one, cause)| {
-                !(0..FOLLOW_UPS_MAX).any(|index| EventId::follow_up(self.subscription, *cause, index) == one.id)
+                !(0..FOLLOW_UPS_MAX)
+                    .any(|index| EventId::follow_up(self.subscription, *cause, index) == one.id)
             })
-            .map(|(one, cause)| self.anomaly(Kind::UnderivedId, format!("{} follows up {cause}", one.id)))
+            .map(|(one, cause)| {
+                self.anomaly(Kind::UnderivedId, format!("{} follows up {cause}", one.id))
+            })
             .collect()
     }
 
@@ -145,7 +183,10 @@ impl Sides<'_> {
             .map(|one| {
                 self.anomaly(
                     Kind::Lost,
-                    format!("event {} of {} at position {} was not applied", one.id, one.subject, one.position),
+                    format!(
+                        "event {} of {} at position {} was not applied",
+                        one.id, one.subject, one.position
+                    ),
                 )
             })
             .collect()
@@ -155,13 +196,27 @@ impl Sides<'_> {
         let mut anomalies = Vec::new();
         let head = self.producer.published.len() as u64;
         if self.consumer.cursor != head {
-            anomalies.push(self.anomaly(Kind::Stalled, format!("it stands at {} of {head}", self.consumer.cursor)));
+            anomalies.push(self.anomaly(
+                Kind::Stalled,
+                format!("it stands at {} of {head}", self.consumer.cursor),
+            ));
         }
         if self.consumer.state == "halted" {
             anomalies.push(self.anomaly(Kind::Halted, &self.consumer.reason));
         }
-        for kept in self.consumer.kept.iter().filter(|kept| kept.state != "dropped") {
-            anomalies.push(self.anomaly(Kind::Stalled, format!("position {} is {}: {}", kept.position, kept.state, kept.error)));
+        for kept in self
+            .consumer
+            .kept
+            .iter()
+            .filter(|kept| kept.state != "dropped")
+        {
+            anomalies.push(self.anomaly(
+                Kind::Stalled,
+                format!(
+                    "position {} is {}: {}",
+                    kept.position, kept.state, kept.error
+                ),
+            ));
         }
         anomalies
     }

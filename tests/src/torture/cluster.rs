@@ -39,16 +39,32 @@ impl Template {
     pub fn make(folder: &Path, binaries: Binaries) -> Result<Self, Failure> {
         let mut sample = Sample::read(&Sample::default_folder())?;
         sample.customers.truncate(120);
-        let geos: Vec<&str> = sample.customers.iter().map(|customer| customer.geo.as_str()).collect();
+        let geos: Vec<&str> = sample
+            .customers
+            .iter()
+            .map(|customer| customer.geo.as_str())
+            .collect();
         sample.geos.retain(|geo| geos.contains(&geo.geo.as_str()));
-        let known: Vec<&str> = sample.customers.iter().map(|customer| customer.customer_id.as_str()).collect();
-        sample.orders.retain(|order| !order.repeat && known.contains(&order.customer_id.as_str()));
+        let known: Vec<&str> = sample
+            .customers
+            .iter()
+            .map(|customer| customer.customer_id.as_str())
+            .collect();
+        sample
+            .orders
+            .retain(|order| !order.repeat && known.contains(&order.customer_id.as_str()));
         let (geos_file, customers_file) = (folder.join("geos.csv"), folder.join("customers.csv"));
         let geo = |slug: &str| sample.geos.iter().any(|geo| geo.geo == slug);
-        copy_lines(&Sample::geos_file(&Sample::default_folder()), &geos_file, |fields| geo(fields[0]))?;
-        copy_lines(&Sample::customers_file(&Sample::default_folder()), &customers_file, |fields| {
-            known.contains(&fields[0])
-        })?;
+        copy_lines(
+            &Sample::geos_file(&Sample::default_folder()),
+            &geos_file,
+            |fields| geo(fields[0]),
+        )?;
+        copy_lines(
+            &Sample::customers_file(&Sample::default_folder()),
+            &customers_file,
+            |fields| known.contains(&fields[0]),
+        )?;
         let customer_database = folder.join("template.db");
         let status = std::process::Command::new(&binaries.customer_svc)
             .arg("import")
@@ -62,9 +78,15 @@ impl Template {
             .status()
             .context("customer-svc import")?;
         if !status.success() {
-            return Err(Failure::new(format!("customer-svc import ended with {status}")));
+            return Err(Failure::new(format!(
+                "customer-svc import ended with {status}"
+            )));
         }
-        Ok(Template { binaries, sample, customer_database })
+        Ok(Template {
+            binaries,
+            sample,
+            customer_database,
+        })
     }
 }
 
@@ -100,11 +122,16 @@ impl Cluster {
         folder: &Path,
         bug: Option<&str>,
     ) -> Result<Self, Failure> {
-        std::fs::copy(&template.customer_database, folder.join("customer.db")).context("the template")?;
+        std::fs::copy(&template.customer_database, folder.join("customer.db"))
+            .context("the template")?;
         let (order_at, customer_at) = (free_address()?, free_address()?);
-        let (order_url, customer_url) = (format!("http://{order_at}"), format!("http://{customer_at}"));
+        let (order_url, customer_url) = (
+            format!("http://{order_at}"),
+            format!("http://{customer_at}"),
+        );
         let orders_way = FaultProxy::start(&order_url, scenario.seed, FaultPlan::healed()).await?;
-        let customers_way = FaultProxy::start(&customer_url, scenario.seed ^ 1, FaultPlan::healed()).await?;
+        let customers_way =
+            FaultProxy::start(&customer_url, scenario.seed ^ 1, FaultPlan::healed()).await?;
         let mut cluster = Cluster {
             folder: folder.to_owned(),
             processes: BTreeMap::new(),
@@ -114,7 +141,13 @@ impl Cluster {
             customer_url,
             self_harm: scenario.self_harm.clone(),
         };
-        let makes = Makes { template, scenario, bug, order_at, customer_at };
+        let makes = Makes {
+            template,
+            scenario,
+            bug,
+            order_at,
+            customer_at,
+        };
         for who in makes.all() {
             let spec = cluster.spec(&makes, who);
             cluster.processes.insert(who, Process::new(spec));
@@ -126,7 +159,9 @@ impl Cluster {
         cluster.ready().await?;
         for poller in 0..scenario.pollers {
             let harm = cluster.self_harm.pop();
-            cluster.process(Who::Poller(poller)).start(harm.as_deref())?;
+            cluster
+                .process(Who::Poller(poller))
+                .start(harm.as_deref())?;
         }
         Ok(cluster)
     }
@@ -175,8 +210,14 @@ impl Cluster {
     fn spec(&self, makes: &Makes<'_>, who: Who) -> Spec {
         let (name, binary) = match who {
             Who::Order => ("order-svc".to_owned(), &makes.template.binaries.order_svc),
-            Who::Customer => ("customer-svc".to_owned(), &makes.template.binaries.customer_svc),
-            Who::Poller(number) => (format!("poller-{number}"), &makes.template.binaries.customer_svc),
+            Who::Customer => (
+                "customer-svc".to_owned(),
+                &makes.template.binaries.customer_svc,
+            ),
+            Who::Poller(number) => (
+                format!("poller-{number}"),
+                &makes.template.binaries.customer_svc,
+            ),
         };
         Spec {
             log: self.folder.join(format!("{name}.log")),
@@ -188,20 +229,34 @@ impl Cluster {
     }
 
     fn args(&self, makes: &Makes<'_>, who: Who) -> Vec<OsString> {
-        let flag = |name: &str, value: &dyn std::fmt::Display| OsString::from(format!("--{name}={value}"));
+        let flag =
+            |name: &str, value: &dyn std::fmt::Display| OsString::from(format!("--{name}={value}"));
         let database = self.database(who);
-        let mut args: Vec<OsString> = vec![if let Who::Poller(_) = who { "poll" } else { "serve" }.into()];
+        let mut args: Vec<OsString> = vec![
+            if let Who::Poller(_) = who {
+                "poll"
+            } else {
+                "serve"
+            }
+            .into(),
+        ];
         args.push(flag("database", &database.display()));
         match who {
             Who::Order => {
                 args.push(flag("listen", &makes.order_at));
-                args.push(flag("customers-feed", &self.customers_way.through("/feeds/customers")));
+                args.push(flag(
+                    "customers-feed",
+                    &self.customers_way.through("/feeds/customers"),
+                ));
             }
             Who::Customer => {
                 args.push(flag("listen", &makes.customer_at));
                 args.push("--no-poll".into());
             }
-            Who::Poller(_) => args.push(flag("orders-feed", &self.orders_way.through("/feeds/orders"))),
+            Who::Poller(_) => args.push(flag(
+                "orders-feed",
+                &self.orders_way.through("/feeds/orders"),
+            )),
         }
         args.push(flag("poll-interval-ms", &10));
         args.push(flag("lease-ms", &makes.scenario.lease.as_millis()));
@@ -222,7 +277,10 @@ struct Makes<'a> {
 impl Makes<'_> {
     fn all(&self) -> Vec<Who> {
         let pollers = (0..self.scenario.pollers).map(Who::Poller);
-        [Who::Order, Who::Customer].into_iter().chain(pollers).collect()
+        [Who::Order, Who::Customer]
+            .into_iter()
+            .chain(pollers)
+            .collect()
     }
 
     fn env(&self, folder: &Path) -> Vec<(String, OsString)> {

@@ -73,7 +73,8 @@ impl Books {
         let what = database.display();
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut conn = Connection::open_with_flags(database, flags).context(&what)?;
-        conn.busy_timeout(std::time::Duration::from_secs(15)).context(&what)?;
+        conn.busy_timeout(std::time::Duration::from_secs(15))
+            .context(&what)?;
         let tx = conn.transaction().context(&what)?;
         read(&tx).context(&what)
     }
@@ -84,17 +85,26 @@ impl Books {
             .applied
             .iter()
             .map(|one| one.position)
-            .chain(self.kept.iter().filter(|one| one.state != "retrying").map(|one| one.position))
+            .chain(
+                self.kept
+                    .iter()
+                    .filter(|one| one.state != "retrying")
+                    .map(|one| one.position),
+            )
             .collect();
-        (1..=self.cursor).filter(|position| !known.contains(position)).collect()
+        (1..=self.cursor)
+            .filter(|position| !known.contains(position))
+            .collect()
     }
 }
 
 fn read(conn: &Connection) -> rusqlite::Result<Books> {
     let mut books = Books::default();
-    let row = conn.query_row("SELECT cursor, state, coalesce(reason, '') FROM subscriptions", [], |row| {
-        Ok((row.get::<_, Option<String>>(0)?, row.get(1)?, row.get(2)?))
-    });
+    let row = conn.query_row(
+        "SELECT cursor, state, coalesce(reason, '') FROM subscriptions",
+        [],
+        |row| Ok((row.get::<_, Option<String>>(0)?, row.get(1)?, row.get(2)?)),
+    );
     match row {
         Ok((cursor, state, reason)) => {
             let cursor: Option<Cursor> = cursor.and_then(|cursor| cursor.parse().ok());
@@ -110,7 +120,8 @@ fn read(conn: &Connection) -> rusqlite::Result<Books> {
         |row| row.get(0),
     )?;
     if ledger == 1 {
-        let sql = "SELECT position, event_id, subject, fence, holder FROM fault_ledger ORDER BY row";
+        let sql =
+            "SELECT position, event_id, subject, fence, holder FROM fault_ledger ORDER BY row";
         books.applied = rows(conn, sql, |row| {
             Ok(Applied {
                 position: position(row, 0)?,
@@ -121,9 +132,14 @@ fn read(conn: &Connection) -> rusqlite::Result<Books> {
             })
         })?;
     }
-    let sql = "SELECT position, state, coalesce(error, '') FROM subscription_events ORDER BY position";
+    let sql =
+        "SELECT position, state, coalesce(error, '') FROM subscription_events ORDER BY position";
     books.kept = rows(conn, sql, |row| {
-        Ok(Kept { position: position(row, 0)?, state: row.get(1)?, error: row.get(2)? })
+        Ok(Kept {
+            position: position(row, 0)?,
+            state: row.get(1)?,
+            error: row.get(2)?,
+        })
     })?;
     let sql = "SELECT position, id, subject, causationid FROM outbox ORDER BY feed_position";
     books.published = rows(conn, sql, |row| {

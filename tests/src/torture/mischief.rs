@@ -42,7 +42,14 @@ pub(super) struct Mischief<'c> {
 /// A plan of damage whose failures leave no long waits behind.
 fn plan() -> FaultPlan {
     FaultPlan {
-        weights: Weights { pass: 60, gap: 6, doubled: 6, swapped: 4, again: 6, ..Weights::MIXED },
+        weights: Weights {
+            pass: 60,
+            gap: 6,
+            doubled: 6,
+            swapped: 4,
+            again: 6,
+            ..Weights::MIXED
+        },
         delay_ms_max: 60,
         drip_ms_max: 60,
         retry_after_s_max: 0,
@@ -160,7 +167,10 @@ impl<'c> Mischief<'c> {
                 process.back_at = Some(now + away);
                 self.look_at_books(who, database);
             }
-            Act::Terminate { who } => self.cluster.process(who).signal(nix::sys::signal::Signal::SIGTERM),
+            Act::Terminate { who } => self
+                .cluster
+                .process(who)
+                .signal(nix::sys::signal::Signal::SIGTERM),
             Act::Stop { who, away } => self.cluster.process(who).stop(now + away),
             Act::FullDisk { who, away } => {
                 let database = self.cluster.database(who);
@@ -169,18 +179,22 @@ impl<'c> Mischief<'c> {
                     .filter_map(|file| Some(file.metadata().ok()?.len()))
                     .max();
                 let room = self.random.random_range(ROOM_BYTES);
-                self.cluster.process(who).starve(used.unwrap_or(0) / 2 + room, now + away);
+                self.cluster
+                    .process(who)
+                    .starve(used.unwrap_or(0) / 2 + room, now + away);
             }
             Act::Partition { way, away } => {
                 self.proxy(way).pause();
                 self.ends.push((now + away, End::Partition(way)));
             }
             Act::Clock { offset_ms } => {
-                std::fs::write(self.cluster.folder.join("clock"), offset_ms.to_string()).context("the clock")?;
+                std::fs::write(self.cluster.folder.join("clock"), offset_ms.to_string())
+                    .context("the clock")?;
             }
             Act::Pause { way, away } => {
                 let (store, name) = self.open(way).await?;
-                let operator = Operator::new("torture", "to see what happens").context("the operator")?;
+                let operator =
+                    Operator::new("torture", "to see what happens").context("the operator")?;
                 if let Ok(handle) = store.subscription(name) {
                     // It may be in no state to be paused, or not there yet.
                     let _ = handle.pause(&operator, Mode::Do).await;
@@ -238,7 +252,9 @@ impl<'c> Mischief<'c> {
     pub(super) fn is_quiet(&self, feeds: &Feeds) -> bool {
         let quiet = |who: Who, head: u64| {
             let books = Books::read(&self.cluster.database(who));
-            books.is_ok_and(|books| books.cursor >= head && books.kept.iter().all(|kept| kept.state == "dropped"))
+            books.is_ok_and(|books| {
+                books.cursor >= head && books.kept.iter().all(|kept| kept.state == "dropped")
+            })
         };
         quiet(Who::Order, feeds.customers_head()) && quiet(Who::Customer, feeds.orders_head())
     }

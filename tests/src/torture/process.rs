@@ -34,12 +34,21 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn new(spec: Spec) -> Self {
-        Process { spec, child: None, back_at: None, stopped: false, starved: false }
+        Process {
+            spec,
+            child: None,
+            back_at: None,
+            stopped: false,
+            starved: false,
+        }
     }
 
     /// Starts it. `harm` is what it is to do to itself.
     pub(super) fn start(&mut self, harm: Option<&str>) -> Result<(), Failure> {
-        let log = OpenOptions::new().create(true).append(true).open(&self.spec.log);
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.spec.log);
         let log = log.context(self.spec.log.display())?;
         // What a shell ignores its programs ignore too: a file that may not grow is then an error and not a signal.
         let mut command = Command::new("/bin/sh");
@@ -92,7 +101,8 @@ impl Process {
         };
         // The third field of proc_pid_stat(5), behind a name that may hold anything but a closing bracket at its end.
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with('T'))
     }
 
     pub(super) fn kill(&mut self) {
@@ -122,7 +132,12 @@ impl Process {
     /// No file of it may grow beyond `bytes`.
     pub(super) fn starve(&mut self, bytes: u64, until: Instant) {
         if let Some(pid) = self.pid() {
-            let _ = rlimit::prlimit(pid.as_raw(), rlimit::Resource::FSIZE, Some((bytes, rlimit::INFINITY)), None);
+            let _ = rlimit::prlimit(
+                pid.as_raw(),
+                rlimit::Resource::FSIZE,
+                Some((bytes, rlimit::INFINITY)),
+                None,
+            );
             self.starved = true;
             self.back_at = Some(until);
         }

@@ -17,7 +17,7 @@ use super::ledger::Books;
 use super::mischief::Mischief;
 use super::scenario::{Scenario, Way, Who};
 use crate::check;
-use crate::driver::{self, DriverOptions, Placement, PlacedOrder};
+use crate::driver::{self, DriverOptions, PlacedOrder, Placement};
 use crate::failure::Failure;
 use crate::history::History;
 use crate::sample::SampleOrder;
@@ -64,7 +64,12 @@ pub async fn run(template: &Template, seed: u64, folder: &Path, bug: Option<&str
     }
     anomalies.sort_by_key(|anomaly| anomaly.kind);
     anomalies.dedup();
-    Outcome { seed, anomalies, applied, took: began.elapsed() }
+    Outcome {
+        seed,
+        anomalies,
+        applied,
+        took: began.elapsed(),
+    }
 }
 
 /// The run itself, up to the moment at which all is settled.
@@ -81,7 +86,11 @@ async fn play(
     mischief.work(scenario.damage_for).await?;
     mischief.heal().await?;
 
-    let settled = tokio::time::timeout(SETTLE_MAX, settle(&mut mischief, placing, &order_url, &customer_url)).await;
+    let settled = tokio::time::timeout(
+        SETTLE_MAX,
+        settle(&mut mischief, placing, &order_url, &customer_url),
+    )
+    .await;
     anomalies.append(&mut mischief.anomalies);
     anomalies.extend(witness.ended().await);
     let placed = match settled {
@@ -91,7 +100,10 @@ async fn play(
             return Ok(());
         }
         Err(_) => {
-            anomalies.push(Anomaly::new(Kind::Stalled, format!("after {} s", SETTLE_MAX.as_secs())));
+            anomalies.push(Anomaly::new(
+                Kind::Stalled,
+                format!("after {} s", SETTLE_MAX.as_secs()),
+            ));
             return Ok(());
         }
     };
@@ -106,7 +118,11 @@ async fn play(
 }
 
 /// Places the orders while damage is done.
-fn place(template: &Template, scenario: &Scenario, order_url: &str) -> JoinHandle<Result<Placement, Failure>> {
+fn place(
+    template: &Template,
+    scenario: &Scenario,
+    order_url: &str,
+) -> JoinHandle<Result<Placement, Failure>> {
     let mut random = SmallRng::seed_from_u64(scenario.seed.rotate_left(17));
     let mut orders: Vec<SampleOrder> = template.sample.orders.clone();
     orders.shuffle(&mut random);
@@ -120,7 +136,11 @@ fn place(template: &Template, scenario: &Scenario, order_url: &str) -> JoinHandl
         connections: 4,
         retry_for: Some(RETRY_FOR),
     };
-    tokio::spawn(async move { driver::place(&orders, &options, &ProgressBar::hidden()).await })
+    let runtime = tokio::runtime::Handle::current();
+    // On a thread of its own: the driver's future borrows in a way that keeps it from being moved between threads.
+    tokio::task::spawn_blocking(move || {
+        runtime.block_on(driver::place(&orders, &options, &ProgressBar::hidden()))
+    })
 }
 
 /// Waits until all orders are settled on both sides and nothing is parked any more.
@@ -144,7 +164,11 @@ async fn settle(
         if placing.as_ref().is_some_and(JoinHandle::is_finished)
             && let Some(done) = placing.take()
         {
-            placed = Some(done.await.map_err(|error| Failure::new(error.to_string()))??.orders);
+            placed = Some(
+                done.await
+                    .map_err(|error| Failure::new(error.to_string()))??
+                    .orders,
+            );
         }
         // A service may be on its way up.
         if feeds.read_on().await.is_ok_and(|news| news > 0) {
@@ -159,19 +183,32 @@ async fn settle(
             return Ok(placed.clone());
         }
         if last_news.elapsed() > STILL_MAX {
-            return Err(Failure::new(format!("nothing happens any more: {standing}")));
+            return Err(Failure::new(format!(
+                "nothing happens any more: {standing}"
+            )));
         }
         tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
     }
 }
 
 /// Every order that was acknowledged is in the orders feed.
-fn acknowledged(cluster: &Cluster, placed: &[PlacedOrder], anomalies: &mut Vec<Anomaly>) -> Result<(), Failure> {
+fn acknowledged(
+    cluster: &Cluster,
+    placed: &[PlacedOrder],
+    anomalies: &mut Vec<Anomaly>,
+) -> Result<(), Failure> {
     let books = Books::read(&cluster.database(Who::Order))?;
-    let subjects: HashSet<&str> = books.published.iter().map(|one| one.subject.as_str()).collect();
+    let subjects: HashSet<&str> = books
+        .published
+        .iter()
+        .map(|one| one.subject.as_str())
+        .collect();
     for order in placed {
         if !subjects.contains(format!("order-{}", order.order_id).as_str()) {
-            let what = format!("order {} was accepted and is not in the feed", order.order_id);
+            let what = format!(
+                "order {} was accepted and is not in the feed",
+                order.order_id
+            );
             anomalies.push(Anomaly::new(Kind::LostAcknowledged, what));
         }
     }
@@ -180,7 +217,10 @@ fn acknowledged(cluster: &Cluster, placed: &[PlacedOrder], anomalies: &mut Vec<A
 
 /// Compares the two databases. Returns how many events were applied.
 fn judge_books(folder: &Path, anomalies: &mut Vec<Anomaly>) -> usize {
-    let books = (Books::read(&folder.join("order.db")), Books::read(&folder.join("customer.db")));
+    let books = (
+        Books::read(&folder.join("order.db")),
+        Books::read(&folder.join("customer.db")),
+    );
     let (order, customer) = match books {
         (Ok(order), Ok(customer)) => (order, customer),
         (Err(failure), _) | (_, Err(failure)) => {
@@ -188,10 +228,18 @@ fn judge_books(folder: &Path, anomalies: &mut Vec<Anomaly>) -> usize {
             return 0;
         }
     };
-    for (subscription, consumer, producer) in
-        [("orders/customers", &order, &customer), ("customers/orders", &customer, &order)]
-    {
-        anomalies.extend(Sides { subscription, consumer, producer }.at_the_end());
+    for (subscription, consumer, producer) in [
+        ("orders/customers", &order, &customer),
+        ("customers/orders", &customer, &order),
+    ] {
+        anomalies.extend(
+            Sides {
+                subscription,
+                consumer,
+                producer,
+            }
+            .at_the_end(),
+        );
     }
     order.applied.len() + customer.applied.len()
 }
@@ -204,12 +252,17 @@ struct Witness {
 
 fn witness(order_url: &str, customer_url: &str) -> Witness {
     let stop = tokio_util::sync::CancellationToken::new();
-    let feeds = [(order_url.to_owned(), "orders"), (customer_url.to_owned(), "customers")];
+    let feeds = [
+        (order_url.to_owned(), "orders"),
+        (customer_url.to_owned(), "customers"),
+    ];
     let stopped = stop.clone();
     let task = tokio::spawn(async move {
         let mut anomalies = Vec::new();
-        let mut histories: Vec<History> =
-            feeds.iter().filter_map(|(url, feed)| History::new(url, feed).ok()).collect();
+        let mut histories: Vec<History> = feeds
+            .iter()
+            .filter_map(|(url, feed)| History::new(url, feed).ok())
+            .collect();
         while !stopped.is_cancelled() {
             for history in &mut histories {
                 while let Ok(more) = look(history, &mut anomalies).await {
@@ -232,8 +285,14 @@ async fn look(history: &mut History, anomalies: &mut Vec<Anomaly>) -> Result<boo
         Ok(Ok(more)) => Ok(more),
         Ok(Err(failure)) => {
             let text = failure.to_string();
-            if text.contains("cursor-") || text.contains("not the history") || text.contains("was expected") {
-                anomalies.push(Anomaly::new(Kind::DivergedPosition, format!("{}: {text}", history.url())));
+            if text.contains("cursor-")
+                || text.contains("not the history")
+                || text.contains("was expected")
+            {
+                anomalies.push(Anomaly::new(
+                    Kind::DivergedPosition,
+                    format!("{}: {text}", history.url()),
+                ));
             }
             Err(())
         }

@@ -50,6 +50,7 @@ pub enum Way {
 
 /// What is done at a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "to whom, on which way, for how long")]
 pub enum Act {
     /// Killed (`kill -9`), and started again after a while.
     Kill { who: Who, away: Duration },
@@ -118,7 +119,9 @@ impl Scenario {
             })
             .collect();
         moves.sort_by_key(|one| one.at);
-        let self_harm = (0..random.random_range(0..6)).map(|_| harm(&mut random)).collect();
+        let self_harm = (0..random.random_range(0..6))
+            .map(|_| harm(&mut random))
+            .collect();
         Scenario {
             seed,
             orders: random.random_range(ORDERS),
@@ -127,8 +130,16 @@ impl Scenario {
             damage_for: Duration::from_millis(damage_ms),
             moves,
             self_harm,
-            poison_permille: if random.random_bool(0.5) { random.random_range(20..120) } else { 0 },
-            flaky_permille: if random.random_bool(0.5) { random.random_range(20..120) } else { 0 },
+            poison_permille: if random.random_bool(0.5) {
+                random.random_range(20..120)
+            } else {
+                0
+            },
+            flaky_permille: if random.random_bool(0.5) {
+                random.random_range(20..120)
+            } else {
+                0
+            },
             proxies: random.random_bool(0.7),
         }
     }
@@ -148,19 +159,42 @@ fn who(random: &mut SmallRng, pollers: usize) -> Who {
 }
 
 fn way(random: &mut SmallRng) -> Way {
-    if random.random() { Way::Orders } else { Way::Customers }
+    if random.random() {
+        Way::Orders
+    } else {
+        Way::Customers
+    }
 }
 
 fn act(random: &mut SmallRng, pollers: usize) -> Act {
     let away = Duration::from_millis(random.random_range(AWAY_MS));
     match random.next_u32() % 14 {
-        0..=3 => Act::Kill { who: who(random, pollers), away: away / 4 },
-        4 => Act::Terminate { who: who(random, pollers) },
-        5..=7 => Act::Stop { who: who(random, pollers), away },
-        8 => Act::FullDisk { who: who(random, pollers), away: away / 2 },
-        9 => Act::Partition { way: way(random), away: away / 2 },
-        10 => Act::Clock { offset_ms: random.random_range(-7_200_000..7_200_000) },
-        11 => Act::Pause { way: way(random), away: away / 2 },
+        0..=3 => Act::Kill {
+            who: who(random, pollers),
+            away: away / 4,
+        },
+        4 => Act::Terminate {
+            who: who(random, pollers),
+        },
+        5..=7 => Act::Stop {
+            who: who(random, pollers),
+            away,
+        },
+        8 => Act::FullDisk {
+            who: who(random, pollers),
+            away: away / 2,
+        },
+        9 => Act::Partition {
+            way: way(random),
+            away: away / 2,
+        },
+        10 => Act::Clock {
+            offset_ms: random.random_range(-7_200_000..7_200_000),
+        },
+        11 => Act::Pause {
+            way: way(random),
+            away: away / 2,
+        },
         _ => Act::Retry { way: way(random) },
     }
 }
@@ -168,7 +202,11 @@ fn act(random: &mut SmallRng, pollers: usize) -> Act {
 fn harm(random: &mut SmallRng) -> String {
     let point = POINTS[random.random_range(0..POINTS.len())];
     let count = random.random_range(1..12);
-    let what = if random.random_bool(0.6) { "crash" } else { "stop" };
+    let what = if random.random_bool(0.6) {
+        "crash"
+    } else {
+        "stop"
+    };
     format!("{point}:{count}:{what}")
 }
 
@@ -186,7 +224,10 @@ mod tests {
     #[test]
     fn the_seeds_do_everything() {
         let all: Vec<Scenario> = (0..500).map(Scenario::draw).collect();
-        let acts: Vec<&Act> = all.iter().flat_map(|one| one.moves.iter().map(|one| &one.act)).collect();
+        let acts: Vec<&Act> = all
+            .iter()
+            .flat_map(|one| one.moves.iter().map(|one| &one.act))
+            .collect();
         assert!(acts.iter().any(|act| matches!(act, Act::FullDisk { .. })));
         assert!(acts.iter().any(|act| matches!(act, Act::Clock { .. })));
         assert!(acts.iter().any(|act| matches!(act, Act::Terminate { .. })));
@@ -194,7 +235,10 @@ mod tests {
         for point in POINTS {
             for what in ["crash", "stop"] {
                 let drawn = |harm: &String| harm.starts_with(point) && harm.ends_with(what);
-                assert!(all.iter().any(|one| one.self_harm.iter().any(drawn)), "{point} {what}");
+                assert!(
+                    all.iter().any(|one| one.self_harm.iter().any(drawn)),
+                    "{point} {what}"
+                );
             }
         }
         for pollers in 1..=3 {
