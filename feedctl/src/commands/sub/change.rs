@@ -68,6 +68,35 @@ pub(super) fn reason(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// What is done to a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Command {
+    Pause,
+    Resume,
+    Reset,
+    Retry,
+    Drop,
+    Skip,
+}
+
+impl Command {
+    fn as_str(self) -> &'static str {
+        match self {
+            Command::Pause => "pause",
+            Command::Resume => "resume",
+            Command::Reset => "reset",
+            Command::Retry => "retry",
+            Command::Drop => "drop",
+            Command::Skip => "skip",
+        }
+    }
+
+    /// Whether it is about events.
+    fn is_for_events(self) -> bool {
+        matches!(self, Command::Retry | Command::Drop | Command::Skip)
+    }
+}
+
 /// Whether what is told has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Told {
@@ -98,7 +127,7 @@ impl Change {
     pub(super) async fn make(
         &self,
         store: &Store,
-        command: &'static str,
+        command: Command,
         asks: bool,
         act: impl AsyncFn(Mode) -> Result<Changed, OperateError>,
     ) -> Result<(), CliError> {
@@ -126,7 +155,7 @@ impl Change {
         match self.output {
             Format::Json => {
                 output::print_json(&ChangedJson::new(
-                    command,
+                    command.as_str(),
                     &changed,
                     self.dry_run,
                     Utc::now(),
@@ -150,10 +179,11 @@ fn ids(changed: &Changed) -> Vec<feed_core::EventId> {
 }
 
 /// What changes, line by line.
-fn told(command: &str, changed: &Changed, as_what: Told) -> String {
+fn told(command: Command, changed: &Changed, as_what: Told) -> String {
     let (before, after) = (&changed.before, &changed.after);
     let mut text = format!(
-        "{command} {}: {}\n",
+        "{} {}: {}\n",
+        command.as_str(),
         after.name,
         match as_what {
             Told::Plan => "this would happen",
@@ -173,7 +203,11 @@ fn told(command: &str, changed: &Changed, as_what: Told) -> String {
     }
     if before.cursor != after.cursor {
         let (from, to) = (place(before.cursor), place(after.cursor));
-        let _ = writeln!(text, "  cursor    {from} -> {to}{}", consequence(changed));
+        let _ = write!(text, "  cursor    {from} -> {to}");
+        let _ = match command {
+            Command::Reset => writeln!(text, ": {}", consequence(changed)),
+            _ => writeln!(text),
+        };
     }
     for kept in &changed.events {
         let _ = write!(
@@ -181,6 +215,9 @@ fn told(command: &str, changed: &Changed, as_what: Told) -> String {
             "  {}",
             text::event(kept, false).replace("\n ", "\n   ")
         );
+    }
+    if command.is_for_events() && changed.events.is_empty() {
+        let _ = writeln!(text, "  events    none is parked");
     }
     if changed.forgotten > 0 {
         let events = counted(changed.forgotten, "kept event");
@@ -196,16 +233,12 @@ fn consequence(changed: &Changed) -> String {
         position(changed.before.cursor),
         position(changed.after.cursor),
     );
-    // A skip tells of its event.
-    if !changed.events.is_empty() {
-        return String::new();
-    }
     match to.cmp(&from) {
         std::cmp::Ordering::Less => {
-            format!(": {} read again, and applied again", are(from - to))
+            format!("{} read again, and applied again", are(from - to))
         }
-        std::cmp::Ordering::Greater => format!(": {} never applied", are(to - from)),
-        std::cmp::Ordering::Equal => ", in another history".to_owned(),
+        std::cmp::Ordering::Greater => format!("{} never applied", are(to - from)),
+        std::cmp::Ordering::Equal => "the same place in another history".to_owned(),
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) async fn unknown(store: &Store, name: &str) -> CliError {
         [] => {
             "there is none at all: a service makes one when it begins to follow a feed".to_owned()
         }
-        names => format!("there is {}", names.join(", ")),
+        names => format!("it has {}", names.join(", ")),
     };
     CliError::Usage(format!(
         "there is no subscription {name:?} in this database; {help}"

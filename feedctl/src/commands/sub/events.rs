@@ -3,7 +3,7 @@
 use feed_core::{Chosen, EventId};
 
 use super::ask::Leave;
-use super::change::{By, Change, reason};
+use super::change::{By, Change, Command, reason};
 use super::database::subscription;
 use crate::cli::CliError;
 
@@ -113,7 +113,7 @@ pub(super) async fn retry(args: RetryArgs) -> Result<(), CliError> {
         .with(async |store| {
             let handle = subscription(store, &change.name)?;
             let act = async |mode| handle.retry(chosen.clone(), mode).await;
-            change.make(store, "retry", false, act).await
+            change.make(store, Command::Retry, false, act).await
         })
         .await
 }
@@ -127,7 +127,7 @@ pub(super) async fn drop(args: DropArgs) -> Result<(), CliError> {
         .with(async |store| {
             let handle = subscription(store, &change.name)?;
             let act = async |mode| handle.drop_events(chosen.clone(), &operator, mode).await;
-            change.make(store, "drop", asks, act).await
+            change.make(store, Command::Drop, asks, act).await
         })
         .await
 }
@@ -141,7 +141,7 @@ pub(super) async fn skip(args: SkipArgs) -> Result<(), CliError> {
         .with(async |store| {
             let handle = subscription(store, &change.name)?;
             let act = async |mode| handle.skip(&operator, mode).await;
-            change.make(store, "skip", asks, act).await
+            change.make(store, Command::Skip, asks, act).await
         })
         .await
 }

@@ -1,6 +1,6 @@
 //! `feedctl sub pause` and `feedctl sub resume`.
 
-use super::change::{By, Change};
+use super::change::{By, Change, Command};
 use super::database::subscription;
 use crate::cli::CliError;
 
@@ -51,7 +51,7 @@ pub(super) async fn pause(args: PauseArgs) -> Result<(), CliError> {
         .with(async |store| {
             let handle = subscription(store, &change.name)?;
             let act = async |mode| handle.pause(&operator, mode).await;
-            change.make(store, "pause", false, act).await
+            change.make(store, Command::Pause, false, act).await
         })
         .await
 }
@@ -63,7 +63,7 @@ pub(super) async fn resume(args: ResumeArgs) -> Result<(), CliError> {
         .with(async |store| {
             let handle = subscription(store, &change.name)?;
             let act = async |mode| handle.resume(mode).await;
-            change.make(store, "resume", false, act).await
+            change.make(store, Command::Resume, false, act).await
         })
         .await
 }

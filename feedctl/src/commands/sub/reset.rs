@@ -4,7 +4,7 @@ use feed_core::client::{ClientError, ClientOptions, FeedClient};
 use feed_core::{Cursor, Store};
 
 use super::ask::Leave;
-use super::change::Change;
+use super::change::{Change, Command};
 use super::database::{failed, subscription, unknown};
 use crate::cli::CliError;
 use crate::connect::Token;
@@ -52,7 +52,7 @@ pub(super) async fn run(args: Args) -> Result<(), CliError> {
             let cursor = cursor(store, &args).await?;
             let handle = subscription(store, &change.name)?;
             let act = async |mode| handle.reset(cursor, mode).await;
-            change.make(store, "reset", asks, act).await
+            change.make(store, Command::Reset, asks, act).await
         })
         .await
 }
