@@ -59,6 +59,8 @@ struct Seen {
     subscription: Subscription,
     counts: Vec<(EventState, u64)>,
     events: Vec<SubscriptionEvent>,
+    /// Whether there are more of them.
+    more: bool,
 }
 
 pub(super) async fn run(args: Args, color: ColorWhen) -> Result<(), CliError> {
@@ -82,13 +84,9 @@ pub(super) async fn run(args: Args, color: ColorWhen) -> Result<(), CliError> {
             output::print(shown).await?;
         }
     }
-    if let Some(last) = seen.events.last()
-        && seen.events.len() >= usize::try_from(args.limit).unwrap_or(usize::MAX)
-    {
+    if let Some(last) = seen.events.last().filter(|_| seen.more) {
         let position = last.event.position;
-        output::tell(&format!(
-            "there may be more events: --after {position} shows them"
-        ));
+        output::tell(&format!("there are more: --after {position} shows them"));
     }
     Ok(())
 }
@@ -99,11 +97,16 @@ async fn read(store: &Store, args: &Args) -> Result<Seen, CliError> {
         return Err(unknown(store, &args.name).await);
     };
     let counts = handle.counts().await.map_err(failed)?;
-    let events = handle.events(args.state, args.after, args.limit).await;
+    // One more than is shown, to tell whether there are any.
+    let events = handle.events(args.state, args.after, args.limit + 1).await;
+    let mut events = events.map_err(failed)?;
+    let more = events.len() > args.limit as usize;
+    events.truncate(args.limit as usize);
     Ok(Seen {
         subscription: found,
         counts,
-        events: events.map_err(failed)?,
+        events,
+        more,
     })
 }
 
