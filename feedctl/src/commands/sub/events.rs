@@ -7,6 +7,12 @@ use super::change::{By, Change, Command, reason};
 use super::database::subscription;
 use crate::cli::CliError;
 
+// The names stand in the order in which they are given.
+const USAGE_RETRY: &str = "\
+feedctl sub retry [OPTIONS] --database <DATABASE> <NAME> <EVENT-ID|--key <KEY>|--all>";
+const USAGE_DROP: &str = "\
+feedctl sub drop [OPTIONS] --database <DATABASE> --why <TEXT> <NAME> <EVENT-ID|--key <KEY>|--all>";
+
 const AFTER_RETRY: &str = "\
 An instance that runs tries them, each key's events in their order; what waits behind a parked event follows by itself. See by
 `feedctl sub show` what came of it. A subscription that halts has to be resumed beside.
@@ -66,7 +72,7 @@ impl Which {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = AFTER_RETRY)]
+#[command(after_help = AFTER_RETRY, override_usage = USAGE_RETRY)]
 pub(crate) struct RetryArgs {
     #[command(flatten)]
     change: Change,
@@ -75,7 +81,7 @@ pub(crate) struct RetryArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = AFTER_DROP)]
+#[command(after_help = AFTER_DROP, override_usage = USAGE_DROP)]
 pub(crate) struct DropArgs {
     #[command(flatten)]
     change: Change,
