@@ -109,3 +109,8 @@ pub use timers::{DueTimer, Timer, TimerFailure, TimerState, Timers, TimersOutcom
 #[cfg(all(doctest, feature = "server", feature = "client"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// Those of the page on consumers too.
+#[cfg(all(doctest, feature = "sqlite", feature = "client"))]
+#[doc = include_str!("../../docs/consumers.md")]
+struct Consumers;

@@ -184,7 +184,7 @@ impl Handlers {
     /// The call may be made several times for one event, each time with the same
     /// [`idempotency_key`](Call::idempotency_key). All events before it are committed when it is made.
     ///
-    /// ```
+    /// ```no_run
     /// use feed_core::{Call, Event, HandlerError, Handlers, Tx};
     /// let http = reqwest::Client::new();
     /// let charge = move |call: Call| {

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use chrono::{DateTime, Utc};
 use deadpool_sqlite::{Config, Hook, HookError, Pool, Runtime};
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -35,15 +35,29 @@ pub(crate) struct SqliteStore {
 }
 
 impl SqliteStore {
-    pub(crate) async fn open(path: PathBuf, migrations: Migrations) -> Result<Self, StoreError> {
+    /// Opens the file, and creates it or changes its schema as these migrations say. Without any, only a file that is
+    /// there and has the schema of this program is taken.
+    pub(crate) async fn open(
+        path: PathBuf,
+        migrations: Option<Migrations>,
+    ) -> Result<Self, StoreError> {
         check_library()?;
         let readers = reader_pool(&path)?;
         let (sender, queue) = mpsc::channel(WRITE_QUEUE_MAX);
         let (committed, commits) = watch::channel(0);
         let runtime = Handle::current();
         let opened = tokio::task::spawn_blocking(move || {
-            let mut conn = open_writer(&path)?;
-            migrate::migrate(&mut conn, &path, migrations)?;
+            let conn = match migrations {
+                Some(migrations) => {
+                    let mut conn = open_writer(&path, OpenFlags::default())?;
+                    migrate::migrate(&mut conn, &path, migrations)?;
+                    conn
+                }
+                None => {
+                    migrate::check(&path)?;
+                    open_writer(&path, OpenFlags::default() - OpenFlags::SQLITE_OPEN_CREATE)?
+                }
+            };
             let watcher = Watcher::start(&path, committed.clone())?;
             let writer = Writer::new(conn, committed)?;
             let thread = std::thread::Builder::new()

@@ -70,7 +70,7 @@ enum Format {
 
 pub(crate) async fn run(args: Args, color: ColorWhen) -> Result<(), CliError> {
     if args.list {
-        return print(list(args.output)?).await;
+        return output::print(list(args.output)?).await;
     }
     // Without --list the command line has one.
     let mut options = Options::new(args.url.unwrap_or_default());
@@ -110,7 +110,7 @@ pub(crate) async fn run(args: Args, color: ColorWhen) -> Result<(), CliError> {
             rows.collect::<String>() + &report.summary() + "\n"
         }
     };
-    print(text).await?;
+    output::print(text).await?;
     if args.output == Format::Json {
         output::tell(&report.summary());
     }
@@ -131,13 +131,6 @@ fn explain(error: SetupError) -> CliError {
         }
         error => error.to_string(),
     })
-}
-
-async fn print(text: String) -> Result<(), CliError> {
-    match output::write(text.into_bytes()).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(CliError::Usage(format!("stdout: {error}"))),
-    }
 }
 
 /// The rules that there are.
