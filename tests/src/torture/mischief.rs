@@ -1,11 +1,12 @@
 //! Does to a cluster what the scenario says, and afterwards heals all of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use feed_core::{Chosen, Migrations, Mode, Operator, Store};
+use feed_core::{Chosen, Migrations, Mode, Operator, Store, SubscriptionHandle, SubscriptionState};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+use tokio::task::JoinSet;
 
 use super::anomaly::Anomaly;
 use super::checker;
@@ -16,6 +17,10 @@ use crate::failure::{Context, Failure};
 use crate::faults::{FaultPlan, Weights};
 use crate::settling::Feeds;
 
+/// order-svc's subscription.
+pub(super) const ORDERS_CUSTOMERS: &str = "orders/customers";
+/// customer-svc's subscription.
+pub(super) const CUSTOMERS_ORDERS: &str = "customers/orders";
 /// Time between two looks at the processes, in milliseconds.
 const LOOK_MS: u64 = 5;
 /// How long a process that ended by itself stays away, in milliseconds.
@@ -35,6 +40,11 @@ pub(super) struct Mischief<'c> {
     stop_for: Duration,
     moves: Vec<Move>,
     ends: Vec<(Instant, End)>,
+    /// Where operators work: the subscriptions of the two ways.
+    orders_way: SubscriptionHandle,
+    customers_way: SubscriptionHandle,
+    /// What operators are at. They wait for a database that a stopped process holds; nobody waits for them.
+    operators: JoinSet<()>,
     /// What was seen to be wrong on the way.
     pub(super) anomalies: Vec<Anomaly>,
 }
@@ -58,22 +68,30 @@ fn plan() -> FaultPlan {
 }
 
 impl<'c> Mischief<'c> {
-    pub(super) fn new(cluster: &'c mut Cluster, scenario: &Scenario) -> Self {
+    pub(super) async fn new(
+        cluster: &'c mut Cluster,
+        scenario: &Scenario,
+    ) -> Result<Self, Failure> {
+        let orders_way = open(&cluster.database(Who::Customer), CUSTOMERS_ORDERS).await?;
+        let customers_way = open(&cluster.database(Who::Order), ORDERS_CUSTOMERS).await?;
         if scenario.proxies {
             cluster.orders_way.set(plan());
             cluster.customers_way.set(plan());
         }
         let mut moves = scenario.moves.clone();
         moves.reverse();
-        Mischief {
+        Ok(Mischief {
             cluster,
             random: SmallRng::seed_from_u64(!scenario.seed),
             // Longer than a lease, so that somebody takes over.
             stop_for: scenario.lease * 3 / 2,
             moves,
             ends: Vec::new(),
+            orders_way,
+            customers_way,
+            operators: JoinSet::new(),
             anomalies: Vec::new(),
-        }
+        })
     }
 
     /// Does damage for so long.
@@ -107,7 +125,7 @@ impl<'c> Mischief<'c> {
             }
         }
         for way in [Way::Orders, Way::Customers] {
-            self.resume(way).await?;
+            self.resume(way);
         }
         Ok(())
     }
@@ -151,7 +169,7 @@ impl<'c> Mischief<'c> {
             if partition {
                 self.proxy(way).resume();
             } else {
-                self.resume(way).await?;
+                self.resume(way);
             }
         }
         Ok(())
@@ -192,17 +210,16 @@ impl<'c> Mischief<'c> {
                     .context("the clock")?;
             }
             Act::Pause { way, away } => {
-                let (store, name) = self.open(way).await?;
+                let handle = self.handle(way);
                 let operator =
                     Operator::new("torture", "to see what happens").context("the operator")?;
-                if let Ok(handle) = store.subscription(name) {
-                    // It may be in no state to be paused, or not there yet.
+                self.operators.spawn(async move {
+                    // It may not be there yet.
                     let _ = handle.pause(&operator, Mode::Do).await;
-                }
-                store.close().await;
+                });
                 self.ends.push((now + away, End::Pause(way)));
             }
-            Act::Retry { way } => self.retry(way).await?,
+            Act::Retry { way } => self.retry(way),
         }
         Ok(())
     }
@@ -214,38 +231,42 @@ impl<'c> Mischief<'c> {
         }
     }
 
-    /// The database of the consumer of this way, and its subscription.
-    async fn open(&self, way: Way) -> Result<(Store, &'static str), Failure> {
-        let (who, name) = match way {
-            Way::Orders => (Who::Customer, "customers/orders"),
-            Way::Customers => (Who::Order, "orders/customers"),
-        };
-        let database = self.cluster.database(who);
-        let store = Store::open(&database.to_string_lossy(), Migrations::NONE).await;
-        Ok((store.context(database.display())?, name))
-    }
-
-    async fn resume(&self, way: Way) -> Result<(), Failure> {
-        let (store, name) = self.open(way).await?;
-        if let Ok(handle) = store.subscription(name)
-            && let Ok(Some(status)) = handle.status().await
-            && status.state == feed_core::SubscriptionState::Paused
-        {
-            handle.resume(Mode::Do).await.context("resuming")?;
+    fn handle(&self, way: Way) -> SubscriptionHandle {
+        match way {
+            Way::Orders => self.orders_way.clone(),
+            Way::Customers => self.customers_way.clone(),
         }
-        store.close().await;
-        Ok(())
     }
 
-    /// Lets all parked events be tried again.
-    pub(super) async fn retry(&self, way: Way) -> Result<(), Failure> {
-        let (store, name) = self.open(way).await?;
-        if let Ok(handle) = store.subscription(name) {
-            // The file may be starved or held by a stopped process: then it is tried another time.
+    fn resume(&mut self, way: Way) {
+        let handle = self.handle(way);
+        self.operators.spawn(async move {
+            // A pause may still be waiting for the database: then it comes first, as it was asked for first.
+            if let Ok(Some(status)) = handle.status().await
+                && status.state == SubscriptionState::Paused
+            {
+                let _ = handle.resume(Mode::Do).await;
+            }
+        });
+    }
+
+    /// Lets all parked events be tried again, and a paused subscription go on.
+    pub(super) fn retry(&mut self, way: Way) {
+        let handle = self.handle(way);
+        self.operators.spawn(async move {
             let _ = handle.retry(Chosen::All, Mode::Do).await;
+        });
+    }
+
+    /// As [`retry`](Self::retry) for both ways, and as resuming them, unless operators are still at it.
+    pub(super) fn retry_all(&mut self) {
+        while self.operators.try_join_next().is_some() {}
+        if self.operators.is_empty() {
+            for way in [Way::Orders, Way::Customers] {
+                self.resume(way);
+                self.retry(way);
+            }
         }
-        store.close().await;
-        Ok(())
     }
 
     /// Whether both consumers stand at the heads that were seen, and keep nothing.
@@ -262,8 +283,8 @@ impl<'c> Mischief<'c> {
     /// At a moment at which a process has just gone, its cursor may not stand behind what it did.
     fn look_at_books(&mut self, who: Who, database: PathBuf) {
         let name = match who {
-            Who::Order => "orders/customers",
-            Who::Customer | Who::Poller(_) => "customers/orders",
+            Who::Order => ORDERS_CUSTOMERS,
+            Who::Customer | Who::Poller(_) => CUSTOMERS_ORDERS,
         };
         if let Ok(books) = Books::read(&database) {
             self.anomalies.extend(checker::ahead(name, &books));
@@ -271,7 +292,14 @@ impl<'c> Mischief<'c> {
     }
 }
 
-fn beside(database: &std::path::Path, end: &str) -> PathBuf {
+/// The subscription `name` in a database, for operators.
+async fn open(database: &Path, name: &str) -> Result<SubscriptionHandle, Failure> {
+    let store = Store::open(&database.to_string_lossy(), Migrations::NONE).await;
+    let store = store.context(database.display())?;
+    store.subscription(name).context(name)
+}
+
+fn beside(database: &Path, end: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(end);
     name.into()

@@ -14,8 +14,8 @@ use super::anomaly::{Anomaly, Kind};
 use super::checker::Sides;
 use super::cluster::{Cluster, Template};
 use super::ledger::Books;
-use super::mischief::Mischief;
-use super::scenario::{Scenario, Way, Who};
+use super::mischief::{CUSTOMERS_ORDERS, Mischief, ORDERS_CUSTOMERS};
+use super::scenario::{Scenario, Who};
 use crate::check;
 use crate::driver::{self, DriverOptions, PlacedOrder, Placement};
 use crate::failure::Failure;
@@ -31,6 +31,8 @@ const SETTLE_MAX: Duration = Duration::from_secs(40);
 const RETRY_FOR: Duration = Duration::from_secs(25);
 /// Time between two looks while orders settle, in milliseconds.
 const LOOK_MS: u64 = 10;
+/// Longest time of one look, in milliseconds.
+const LOOK_MS_MAX: u64 = 250;
 
 /// What came of a seed.
 #[derive(Debug, Clone)]
@@ -82,7 +84,7 @@ async fn play(
     let (order_url, customer_url) = (cluster.order_url.clone(), cluster.customer_url.clone());
     let placing = place(template, scenario, &order_url);
     let witness = witness(&order_url, &customer_url);
-    let mut mischief = Mischief::new(cluster, scenario);
+    let mut mischief = Mischief::new(cluster, scenario).await?;
     mischief.work(scenario.damage_for).await?;
     mischief.heal().await?;
 
@@ -157,8 +159,7 @@ async fn settle(
     loop {
         mischief.look_after().await?;
         if last_retry.is_none_or(|last| last.elapsed() > Duration::from_millis(100)) {
-            mischief.retry(Way::Orders).await?;
-            mischief.retry(Way::Customers).await?;
+            mischief.retry_all();
             last_retry = Some(Instant::now());
         }
         if placing.as_ref().is_some_and(JoinHandle::is_finished)
@@ -170,8 +171,12 @@ async fn settle(
                     .orders,
             );
         }
-        // A service may be on its way up.
-        if feeds.read_on().await.is_ok_and(|news| news > 0) {
+        // A service may be on its way up, or have stopped itself.
+        let looked = tokio::time::timeout(Duration::from_millis(LOOK_MS_MAX), feeds.read_on());
+        if looked
+            .await
+            .is_ok_and(|read| read.is_ok_and(|news| news > 0))
+        {
             last_news = Instant::now();
         }
         let standing = feeds.standing();
@@ -229,8 +234,8 @@ fn judge_books(folder: &Path, anomalies: &mut Vec<Anomaly>) -> usize {
         }
     };
     for (subscription, consumer, producer) in [
-        ("orders/customers", &order, &customer),
-        ("customers/orders", &customer, &order),
+        (ORDERS_CUSTOMERS, &order, &customer),
+        (CUSTOMERS_ORDERS, &customer, &order),
     ] {
         anomalies.extend(
             Sides {
