@@ -223,7 +223,11 @@ impl Consumer {
         match batch.park(&self.store, source.to_string(), attempts).await {
             Ok(applied) => {
                 self.passed(&applied);
-                if let Some(held) = &mut self.held {
+                if let Some(held) = self
+                    .held
+                    .as_mut()
+                    .filter(|_| !planted(Bug::ParkWithoutCursor))
+                {
                     Arc::make_mut(&mut held.blocked).insert(key);
                     held.parked += 1;
                 }

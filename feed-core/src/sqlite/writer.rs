@@ -163,7 +163,9 @@ impl Writer {
                 let ran = self.run_timed(&mut *command);
                 if ran.keep && planted(Bug::AnswerBeforeCommit) {
                     command.answer();
-                    let _ = self.commit();
+                    if self.commit().is_err() {
+                        self.rollback();
+                    }
                     return;
                 }
                 if !ran.keep {

@@ -25,20 +25,13 @@ pub struct Sides<'b> {
 impl Sides<'_> {
     /// What is wrong at the end, when all is settled and nothing is parked any more.
     pub fn at_the_end(&self) -> Vec<Anomaly> {
-        let mut anomalies = self.at_any_time();
-        anomalies.extend(self.lost());
-        anomalies.extend(self.unfinished());
-        anomalies
-    }
-
-    /// What is wrong at any moment.
-    pub fn at_any_time(&self) -> Vec<Anomaly> {
-        let mut anomalies = ahead(self.subscription, self.consumer);
+        let mut anomalies = self.lost();
         anomalies.extend(self.twice());
         anomalies.extend(self.out_of_order());
         anomalies.extend(self.not_of_the_feed());
         anomalies.extend(self.fences());
         anomalies.extend(self.ids());
+        anomalies.extend(self.unfinished());
         anomalies
     }
 
@@ -173,23 +166,24 @@ impl Sides<'_> {
             .collect()
     }
 
-    /// Every event of the feed was applied.
+    /// Every event up to the cursor was applied, or is kept. Those behind it are only late.
     fn lost(&self) -> Vec<Anomaly> {
-        let applied: HashSet<EventId> = self.consumer.applied.iter().map(|one| one.id).collect();
-        self.producer
+        let passed = self.consumer.passed_over();
+        let lost = self
+            .producer
             .published
             .iter()
-            .filter(|one| !applied.contains(&one.id))
-            .map(|one| {
-                self.anomaly(
-                    Kind::Lost,
-                    format!(
-                        "event {} of {} at position {} was not applied",
-                        one.id, one.subject, one.position
-                    ),
-                )
-            })
-            .collect()
+            .filter(|one| passed.contains(&one.position));
+        lost.map(|one| {
+            self.anomaly(
+                Kind::Lost,
+                format!(
+                    "event {} of {} at position {} was not applied",
+                    one.id, one.subject, one.position
+                ),
+            )
+        })
+        .collect()
     }
 
     fn unfinished(&self) -> Vec<Anomaly> {
@@ -222,7 +216,7 @@ impl Sides<'_> {
     }
 }
 
-/// What a consumer's books alone show at any moment.
+/// What a consumer's books alone show to be wrong at some moment on the way.
 pub fn ahead(subscription: &str, books: &Books) -> Vec<Anomaly> {
     let passed = books.passed_over();
     let mut anomalies: Vec<Anomaly> = passed
