@@ -16,8 +16,15 @@ mod documents;
 mod failures;
 mod handlers;
 mod histories;
+mod leases;
+mod live;
+mod model;
 mod once;
+mod parking;
 mod raw;
 mod reader;
 mod refusals;
 mod scripted;
+#[path = "../served/mod.rs"]
+#[allow(dead_code, reason = "other tests look closer at what is served")]
+mod served;
