@@ -148,7 +148,7 @@ impl Consumer {
             next_try: Some(wall_clock() + wait),
         };
         match self.note(doing).await {
-            Ok(()) => {
+            Ok(_) => {
                 if let Some(held) = &mut self.held {
                     held.troubled = true;
                 }

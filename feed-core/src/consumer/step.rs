@@ -143,9 +143,10 @@ impl Consumer {
             Some(_) => self.work(wait).await,
         };
         match stepped {
-            Err(ConsumerError::Halted(halt)) => {
-                self.halt(&halt).await?;
-                Err(halt.into())
+            // Whoever does not hold it any more has nothing to say of it.
+            Err(ConsumerError::Halted(halt)) if !self.halt(&halt).await? => {
+                self.let_go();
+                Ok(StepOutcome::Superseded)
             }
             stepped => stepped,
         }
@@ -364,10 +365,10 @@ impl Consumer {
         Ok(())
     }
 
-    /// Notes how the subscription is doing, if it is still held.
-    pub(super) async fn note(&self, doing: Doing<'_>) -> Result<(), StoreError> {
+    /// Notes how the subscription is doing, if it is still held. Returns whether it is.
+    pub(super) async fn note(&self, doing: Doing<'_>) -> Result<bool, StoreError> {
         let Some(lease) = self.held.as_ref().map(|held| held.lease) else {
-            return Ok(());
+            return Ok(false);
         };
         let name = self.name.clone();
         let (state, failures, next_try) = (doing.state, doing.failures, doing.next_try);
@@ -381,16 +382,17 @@ impl Consumer {
                     failures,
                     next_try,
                 };
-                if let Some(next_try) = next_try {
+                let is_held = storage::note(tx, &name, &lease, &doing).await?;
+                if let (true, Some(next_try)) = (is_held, next_try) {
                     storage::events::put_next_try(tx, &name, next_try).await?;
                 }
-                storage::note(tx, &name, &lease, &doing).await.map(drop)
+                Ok(is_held)
             })
             .await
     }
 
-    /// Writes down why the subscription halts, for operators, and lets it go.
-    pub(super) async fn halt(&mut self, halt: &Halt) -> Result<(), StoreError> {
+    /// Writes down why the subscription halts, for operators, and lets it go. Returns whether it was still held.
+    pub(super) async fn halt(&mut self, halt: &Halt) -> Result<bool, StoreError> {
         let reason = halt.to_string();
         let doing = Doing {
             state: SubscriptionState::Halted,
@@ -398,8 +400,9 @@ impl Consumer {
             failures: 0,
             next_try: None,
         };
-        self.note(doing).await?;
-        self.release().await
+        let is_noted = self.note(doing).await?;
+        self.release().await?;
+        Ok(is_noted)
     }
 
     /// Gives the lease back, so that another instance may take the subscription at once.
