@@ -331,6 +331,7 @@ impl Handlers {
                         };
                         guarded(tx, |tx| apply.apply(tx, event, answer))
                             .await
+                            .and_then(|()| minded(tx))
                             .map_err(failed)?;
                     }
                 }
@@ -339,6 +340,7 @@ impl Handlers {
                     let index = (run.len() == 1).then_some(0);
                     guarded(tx, |tx| apply.apply(tx, run))
                         .await
+                        .and_then(|()| minded(tx))
                         .map_err(|source| RunError { index, source })?;
                 }
             }
@@ -386,6 +388,14 @@ async fn guarded<'t, 'c>(
     applied
         .await
         .unwrap_or_else(|panic| Err(StoreError::panicked(&*panic).into()))
+}
+
+/// A handler that went on after a statement had failed has failed itself, whatever it says: nothing of it can be kept.
+fn minded(tx: &Tx<'_>) -> Result<(), HandlerError> {
+    if tx.has_failed() {
+        return Err(StoreError::FailedStatement.into());
+    }
+    Ok(())
 }
 
 impl std::fmt::Debug for Handlers {
