@@ -154,8 +154,7 @@ impl Consumer {
 
     async fn work(&mut self, wait: Option<Duration>) -> Result<StepOutcome, ConsumerError> {
         let replay = self.held.as_ref().and_then(Held::replay_in);
-        let replay_now = replay == Some(Duration::ZERO);
-        if replay_now && (self.fetched.is_empty() || !self.replayed) {
+        if replay == Some(Duration::ZERO) && !self.replayed {
             self.replayed = true;
             return self.replay().await;
         }
@@ -163,9 +162,9 @@ impl Consumer {
         if !self.fetched.is_empty() {
             return self.apply().await;
         }
-        // Not longer than until a parked event has its turn.
-        self.fetch(wait.map(|wait| replay.map_or(wait, |replay| replay.min(wait))))
-            .await
+        // Not longer than until a parked event has its turn; servers wait for whole seconds.
+        let wait = wait.map(|wait| replay.map_or(wait, |replay| replay.min(wait)));
+        self.fetch(wait.filter(|wait| wait.as_secs() > 0)).await
     }
 
     /// Takes the subscription, if nobody else holds it and it may be taken.
