@@ -163,6 +163,7 @@ impl Consumer {
             held.retrying = false;
             held.parked += applied.waiting;
             held.renewed = Instant::now();
+            held.looked = held.renewed;
         }
         tracing::debug!(subscription = %self.name, events, unhandled = applied.unhandled, duplicates = applied.duplicates,
             waiting = applied.waiting, %cursor, "applied");

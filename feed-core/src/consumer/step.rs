@@ -257,6 +257,7 @@ impl Consumer {
             retrying,
             replay_at: blocked.replaying.then_some(now),
             renewed: now,
+            looked: now,
         });
         tracing::info!(subscription = %self.name, fence = subscription.fence, cursor = ?subscription.cursor.map(|cursor| cursor.to_string()), "taken");
     }

@@ -21,6 +21,7 @@ mod live;
 mod model;
 mod once;
 mod parking;
+mod polling;
 mod raw;
 mod reader;
 mod refusals;
