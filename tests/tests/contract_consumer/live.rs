@@ -152,7 +152,18 @@ pub(crate) async fn step_until(
     panic!("not in {STEPS_MAX} steps");
 }
 
-/// Steps until there is nothing new, over all errors.
+/// Steps until there is nothing new and nothing to be replayed, over all errors.
 pub(crate) async fn settle(consumer: &mut Consumer) {
-    step_until(consumer, |outcome| *outcome == StepOutcome::CaughtUp).await;
+    let mut quiet = 0;
+    for _ in 0..STEPS_MAX {
+        match consumer.step().await {
+            Ok(StepOutcome::CaughtUp) => quiet += 1,
+            _ => quiet = 0,
+        }
+        // Between two turns of what is replayed it is looked for new events once.
+        if quiet == 2 {
+            return;
+        }
+    }
+    panic!("not settled after {STEPS_MAX} steps");
 }

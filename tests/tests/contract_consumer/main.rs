@@ -16,10 +16,12 @@ mod documents;
 mod failures;
 mod handlers;
 mod histories;
+mod inbox;
 mod leases;
 mod live;
 mod model;
 mod once;
+mod operators;
 mod parking;
 mod polling;
 mod raw;
@@ -29,3 +31,5 @@ mod scripted;
 #[path = "../served/mod.rs"]
 #[allow(dead_code, reason = "other tests look closer at what is served")]
 mod served;
+mod starts;
+mod waits;
