@@ -70,7 +70,8 @@ states! {
 /// of a transition, applied at its end.
 pub type EventTransition = (Option<EventState>, &'static str, Option<EventState>);
 
-/// All transitions of events. `docs/consumers.md` has the same table.
+/// All transitions of events, beside a reset: that makes forget what is kept of events that will come again, in whatever
+/// state. `docs/consumers.md` has the same table.
 pub const EVENT_TRANSITIONS: &[EventTransition] = {
     use EventState::{Dropped, Parked, Replaying, Retrying, Waiting};
     &[
