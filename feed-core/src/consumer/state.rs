@@ -123,6 +123,7 @@ pub const SUBSCRIPTION_TRANSITIONS: &[SubscriptionTransition] = {
         (Waiting, "operator: resume, reset, skip", Running),
         (Halted, "operator: resume, reset, skip", Running),
         (Halted, "an instance starts, and a step succeeds", Running),
+        (Halted, "an instance starts, and a step failed", Waiting),
         (Halted, "operator: pause", Paused),
         (Paused, "operator: resume", Running),
         (Paused, "operator: reset, skip", Paused),
