@@ -22,7 +22,7 @@ use crate::store::{Store, Tx};
 pub(super) struct Held {
     pub(super) lease: Lease,
     pub(super) cursor: Option<Cursor>,
-    /// The row says something else than `running`.
+    /// The row says something else than `running`, or does not know the feed's newest event.
     pub(super) troubled: bool,
     /// Keys of which an event is parked.
     pub(super) blocked: Arc<HashSet<String>>,

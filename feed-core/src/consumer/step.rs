@@ -251,7 +251,8 @@ impl Consumer {
                 holder: self.holder,
             },
             cursor: std::mem::take(&mut cursor),
-            troubled: subscription.state != SubscriptionState::Running,
+            troubled: subscription.state != SubscriptionState::Running
+                || subscription.head.is_none(),
             blocked: Arc::new(blocked.keys.into_iter().collect()),
             parked: blocked.events,
             retrying,
@@ -373,6 +374,7 @@ impl Consumer {
         let name = self.name.clone();
         let (state, failures, next_try) = (doing.state, doing.failures, doing.next_try);
         let reason = doing.reason.map(str::to_owned);
+        let head = self.fetching.as_ref().and_then(Fetching::head);
         self.store
             .write(async move |tx: &mut Tx<'_>| {
                 let reason = reason.as_deref();
@@ -382,7 +384,7 @@ impl Consumer {
                     failures,
                     next_try,
                 };
-                let is_held = storage::note(tx, &name, &lease, &doing).await?;
+                let is_held = storage::note(tx, &name, &lease, &doing, head).await?;
                 if let (true, Some(next_try)) = (is_held, next_try) {
                     storage::events::put_next_try(tx, &name, next_try).await?;
                 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use feed_core::client::{ClientOptions, FeedClient};
-use feed_core::{EventId, EventState, HandlerError, Mode, Reached, SubscriptionState};
+use feed_core::{EventId, EventState, HandlerError, Mode, Reached, StartAt, SubscriptionState};
 use tokio_util::sync::CancellationToken;
 
 use super::live::{Live, operator, settle};
@@ -105,4 +105,18 @@ async fn i13_lag_is_what_is_behind_the_cursor_also_while_it_is_stuck() {
     assert_eq!(live.row().await.lag(Utc::now()).events, Some(0));
     stop.cancel();
     running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn i13_lag_is_known_where_nothing_was_passed_yet() {
+    let live = Live::new(&["a", "b"]).await;
+    settle(&mut live.consumer().start_at(StartAt::NOW)).await;
+    assert_eq!(live.row().await.lag(Utc::now()).events, Some(0));
+    let first = live.event(1).await.cursor();
+    live.handle().reset(Some(first), Mode::Do).await.unwrap();
+    assert_eq!(live.row().await.lag(Utc::now()).events, None);
+    let second = live.event(2).await.cursor();
+    live.handle().reset(Some(second), Mode::Do).await.unwrap();
+    settle(&mut live.consumer()).await;
+    assert_eq!(live.row().await.lag(Utc::now()).events, Some(0));
 }
