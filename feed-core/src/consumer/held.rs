@@ -22,6 +22,8 @@ use crate::store::{Store, Tx};
 pub(super) struct Held {
     pub(super) lease: Lease,
     pub(super) cursor: Option<Cursor>,
+    /// It is known where it begins.
+    pub(super) begun: bool,
     /// The row says something else than `running`, or does not know the feed's newest event.
     pub(super) troubled: bool,
     /// Keys of which an event is parked.

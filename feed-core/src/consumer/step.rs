@@ -138,8 +138,9 @@ impl Consumer {
         &mut self,
         wait: Option<Duration>,
     ) -> Result<StepOutcome, ConsumerError> {
-        let stepped = match self.held {
+        let stepped = match &self.held {
             None => self.take().await,
+            Some(held) if !held.begun => self.begin().await,
             Some(_) => self.work(wait).await,
         };
         match stepped {
@@ -251,6 +252,7 @@ impl Consumer {
                 holder: self.holder,
             },
             cursor: std::mem::take(&mut cursor),
+            begun: false,
             troubled: subscription.state != SubscriptionState::Running
                 || subscription.head.is_none(),
             blocked: Arc::new(blocked.keys.into_iter().collect()),
@@ -269,9 +271,19 @@ impl Consumer {
             return Ok(StepOutcome::Superseded);
         };
         if held.cursor.is_some() {
+            held.begun = true;
             return Ok(StepOutcome::Taken);
         }
-        let resolved = fetching.client().resolve(self.options.start_at).await;
+        let keeper = Keeper {
+            store: &self.store,
+            name: &self.name,
+            lease_for: self.options.lease,
+        };
+        let resolving = fetching.client().resolve(self.options.start_at);
+        let Ok(resolved) = keeper.while_held(held, resolving).await else {
+            self.let_go();
+            return Ok(StepOutcome::Superseded);
+        };
         let resolved = match resolved {
             Ok(resolved) => resolved,
             Err(crate::client::ClientError::Refused { refusal, .. }) => {
@@ -282,12 +294,10 @@ impl Consumer {
                 .into());
             }
             // Nothing is read before it is known from where on.
-            Err(error) => {
-                self.let_go();
-                return Err(error.into());
-            }
+            Err(error) => return Err(error.into()),
         };
         let Some(cursor) = resolved else {
+            held.begun = true;
             return Ok(StepOutcome::Taken);
         };
         let advance = Advance {
@@ -311,6 +321,7 @@ impl Consumer {
             return Ok(StepOutcome::Superseded);
         }
         held.cursor = Some(cursor);
+        held.begun = true;
         Ok(StepOutcome::Taken)
     }
 
