@@ -163,14 +163,15 @@ impl Batch {
         let Some(event) = events.get(index) else {
             return Ok(0);
         };
+        // Also what waits is noted: it may be gone from there when its id comes again.
+        if !self.is_new(tx, event).await? {
+            progress.duplicates += 1;
+            return Ok(1);
+        }
         let key = self.rules.ordering.of(event);
         if self.blocked.contains(&key) && !planted(Bug::WaitingNotHeld) {
             storage::events::keep(tx, &self.subscription, &waiting(event, &key)).await?;
             progress.waiting += 1;
-            return Ok(1);
-        }
-        if !self.is_new(tx, event).await? {
-            progress.duplicates += 1;
             return Ok(1);
         }
         let run = self.run(tx, &events[index..]).await?;
@@ -334,6 +335,7 @@ impl Batch {
         if !planted(Bug::CursorWithoutPark) {
             storage::events::keep(tx, &self.subscription, &kept).await?;
         }
+        self.is_new(tx, event).await?;
         at(Point::Parked);
         let progress = Progress {
             events: 1,
