@@ -263,14 +263,16 @@ impl Consumer {
         let Some(held) = &mut self.held else {
             return Ok(false);
         };
+        // Before it is so: a step that is dropped may have been committed.
+        held.retrying = true;
+        held.troubled = true;
         let (name, lease, lease_for) = (self.name.clone(), held.lease, self.options.lease);
         let (event, key, error) = (
             event.clone(),
             self.rules.ordering.of(event),
             source.to_string(),
         );
-        let kept: bool = self
-            .store
+        self.store
             .write(async move |tx: &mut Tx<'_>| {
                 let kept = Kept {
                     event: &event,
@@ -286,10 +288,7 @@ impl Consumer {
                 }
                 Ok::<_, StoreError>(held)
             })
-            .await?;
-        held.retrying = true;
-        held.troubled = true;
-        Ok(kept)
+            .await
     }
 }
 

@@ -32,6 +32,9 @@ pub(super) struct Held {
     pub(super) parked: usize,
     /// An event is retried.
     pub(super) retrying: bool,
+    /// A transaction may have changed what is kept without this being told: its step was dropped, or its commit failed
+    /// halfway.
+    pub(super) unsure: bool,
     /// When a parked event is to be replayed; none: none is.
     pub(super) replay_at: Option<Instant>,
     /// When the lease was renewed last.

@@ -82,7 +82,10 @@ impl Consumer {
                 }
             }
         }
-        match turn.apply_good(&self.store).await {
+        self.unsure(true);
+        let applied = turn.apply_good(&self.store).await;
+        self.unsure(matches!(applied, Err(BatchError::Store(_))));
+        match applied {
             Ok(replayed) => Ok(self.replayed(&turn, &replayed)),
             Err(BatchError::Superseded) => {
                 self.let_go();
@@ -206,6 +209,12 @@ impl Consumer {
                 Ok::<_, StoreError>(held)
             })
             .await
+    }
+
+    fn unsure(&mut self, unsure: bool) {
+        if let Some(held) = &mut self.held {
+            held.unsure = unsure;
+        }
     }
 
     fn replay_in(&mut self, wait: Option<Duration>) {

@@ -154,6 +154,10 @@ impl Consumer {
     }
 
     async fn work(&mut self, wait: Option<Duration>) -> Result<StepOutcome, ConsumerError> {
+        if self.held.as_ref().is_some_and(|held| held.unsure) {
+            self.let_go();
+            return Ok(StepOutcome::Superseded);
+        }
         let replay = self.held.as_ref().and_then(Held::replay_in);
         if replay == Some(Duration::ZERO) && !self.replayed {
             self.replayed = true;
@@ -258,6 +262,7 @@ impl Consumer {
             blocked: Arc::new(blocked.keys.into_iter().collect()),
             parked: blocked.events,
             retrying,
+            unsure: false,
             replay_at: blocked.replaying.then_some(now),
             renewed: now,
             looked: now,

@@ -1,13 +1,19 @@
 //! Events that cannot be applied: parked, and later replayed in order (invariants I7, I8, I10).
 
+use std::time::Duration;
+
 use feed_core::{
     Chosen, ConsumerError, Event, EventState, Halt, HandlerError, HandlerErrorKind, Handlers, Mode,
     ParkingLimits, StepOutcome, SubscriptionState, Tx, limits,
 };
 
+use futures_util::FutureExt;
+
 use super::live::{Live, operator, settle, step_until};
 use super::reader::{failure, note};
 use super::scripted::LIT;
+
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// An error with a cause.
 #[derive(Debug)]
@@ -258,4 +264,32 @@ async fn i07_work_that_takes_too_long_is_a_lasting_error() {
     }
     assert_eq!(live.states().await, [(1, EventState::Retrying)]);
     assert_eq!(live.applied().await, [] as [i64; 0]);
+}
+
+#[tokio::test]
+async fn i07_a_replaying_step_that_is_dropped_leaves_nothing_to_wait_for_ever() {
+    // How often the step is polled before it is dropped; its transaction may be committed all the same.
+    for polls in 1..=5 {
+        let live = Live::new(&["a", "b"]).await;
+        live.faults.set(1, permanent());
+        settle(&mut live.consumer()).await;
+        live.faults.mend(1);
+        live.handle().retry(Chosen::All, Mode::Do).await.unwrap();
+        let mut consumer = live.consumer().lease(HOUR);
+        assert_eq!(consumer.step().await.unwrap(), StepOutcome::Taken);
+        {
+            let mut step = Box::pin(consumer.step());
+            for _ in 0..polls {
+                // The writer has a thread of its own, and is given the time to commit.
+                if (&mut step).now_or_never().is_some() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(30)).await;
+            }
+        }
+        live.append(&["a"]).await;
+        settle(&mut consumer).await;
+        assert_eq!(live.states().await, [], "{polls} polls");
+        assert_eq!(live.applied().await, [2, 1, 3], "{polls} polls");
+    }
 }
