@@ -10,7 +10,9 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod batches;
 mod bounds;
+mod calls;
 mod codings;
 mod documents;
 mod failures;
