@@ -246,7 +246,7 @@ impl Turn {
             return Err(BatchError::Superseded);
         }
         let began = Instant::now();
-        let mut events = 0;
+        let (mut events, mut unhandled) = (0, 0);
         for (index, kept) in self.events.iter().take(limit).enumerate() {
             let run = std::slice::from_ref(&kept.event);
             let answers = self.answers.as_deref().filter(|_| index == 0);
@@ -255,7 +255,7 @@ impl Turn {
                 .handlers
                 .apply(tx, &self.subscription, run, answers)
                 .await;
-            applied.map_err(|failed| BatchError::Handler {
+            unhandled += applied.map_err(|failed| BatchError::Handler {
                 index,
                 count: 1,
                 source: failed.source,
@@ -274,6 +274,9 @@ impl Turn {
             if began.elapsed() >= Duration::from_millis(BATCH_MS_MAX) {
                 break;
             }
+        }
+        if unhandled > 0 {
+            storage::count_unhandled(tx, &self.subscription, unhandled).await?;
         }
         let left = storage::events::next_of_key(tx, &self.subscription, &self.key).await?;
         at(Point::Replayed);

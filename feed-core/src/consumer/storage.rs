@@ -403,6 +403,20 @@ pub(super) async fn pass(
     .map(drop)
 }
 
+/// Counts replayed events that no handler was for; [`renew`] has to come with it.
+pub(super) async fn count_unhandled(
+    tx: &mut Tx<'_>,
+    name: &SubscriptionName,
+    unhandled: usize,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE subscriptions SET unhandled = unhandled + $2 WHERE name = $1",
+        &[name.as_str().into(), (unhandled as i64).into()],
+    )
+    .await
+    .map(drop)
+}
+
 /// Changes nothing, but lets nobody else change the row until the end of the transaction. Returns whether there is one.
 pub(super) async fn touch(tx: &mut Tx<'_>, name: &SubscriptionName) -> Result<bool, StoreError> {
     let touched = tx

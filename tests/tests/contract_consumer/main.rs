@@ -28,6 +28,7 @@ mod parking;
 mod polling;
 mod raw;
 mod reader;
+mod rebuilds;
 mod refusals;
 mod scripted;
 #[path = "../served/mod.rs"]
