@@ -121,10 +121,24 @@ impl Batch {
             None => limit,
         };
         if limit == 0 {
-            return Ok(self.nothing());
+            return self.pass_nothing(tx).await;
         }
         let progress = self.apply_events(tx, limit).await?;
         self.move_on(tx, &progress).await
+    }
+
+    /// A rebuild has nothing to follow yet; but it may take the live one's place, which had parked events before.
+    async fn pass_nothing(&self, tx: &mut Tx<'_>) -> Result<Applied, BatchError> {
+        let Some(cursor) = self.from else {
+            return Ok(self.nothing());
+        };
+        if !storage::renew(tx, &self.subscription, &self.lease, self.lease_for).await? {
+            return Err(BatchError::Superseded);
+        }
+        Ok(Applied {
+            switched: self.end_rebuild(tx, cursor).await?,
+            ..self.nothing()
+        })
     }
 
     /// What became of a batch of which nothing was passed.
