@@ -47,7 +47,8 @@ impl std::fmt::Debug for Rebuild {
 impl Consumer {
     /// Makes this a rebuild of what the subscription `live` has made: it never overtakes it, and at a moment at which both
     /// stand at the same event, `switch` runs in a transaction in which neither moves. With that this subscription is
-    /// over, and is taken away; the step says [`StepOutcome::SwitchedOver`].
+    /// over, and is taken away; the steps of all its instances say [`StepOutcome::SwitchedOver`]. One that is made later
+    /// rebuilds once more.
     ///
     /// Its handlers write beside what is in use, for example rows of another generation; `switch` makes those the ones
     /// that are read, and that `live` goes on writing. As long as `live` has parked events there is no switch, since they

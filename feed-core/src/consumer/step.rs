@@ -187,10 +187,13 @@ impl Consumer {
         }
         let (name, url, holder) = (self.name.clone(), self.feed_url.clone(), self.holder);
         let (lease_for, halted_too) = (self.options.lease, self.may_try_halted);
+        let is_rebuild = self.rules.rebuild.is_some();
         let taken: Option<(Stored, Blocked, bool)> = self
             .store
             .write(async move |tx: &mut Tx<'_>| {
-                storage::ensure(tx, &name, &url).await?;
+                if !is_rebuild {
+                    storage::ensure(tx, &name, &url).await?;
+                }
                 let Some(taken) = storage::take(tx, &name, &holder, lease_for, halted_too).await?
                 else {
                     return Ok::<_, StoreError>(None);
@@ -220,7 +223,9 @@ impl Consumer {
             })
             .await?;
         let Some(found) = found else {
-            return Ok(None);
+            // Its row was there at the first step: another instance has switched over, or this one has.
+            let is_over = self.rules.rebuild.is_some();
+            return Ok(is_over.then_some(StepOutcome::SwitchedOver));
         };
         #[cfg(feature = "faults")]
         if self.stale.is_none() {
