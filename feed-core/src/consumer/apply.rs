@@ -74,6 +74,8 @@ pub(super) enum BatchError {
         count: usize,
         source: HandlerError,
     },
+    /// The rebuild's switch failed, and no event is at fault.
+    Switch(HandlerError),
     /// The subscription is not held any more, or another instance has moved the cursor.
     Superseded,
     /// The database failed.

@@ -43,6 +43,7 @@ impl Consumer {
                 Ok(StepOutcome::Superseded)
             }
             Err(BatchError::Store(error)) => Err(error.into()),
+            Err(BatchError::Switch(source)) => Err(ConsumerError::switch(source)),
             Err(BatchError::Handler { source, .. }) => self.failed(batch, source).await,
         }
     }
@@ -239,6 +240,7 @@ impl Consumer {
                 Ok(StepOutcome::Superseded)
             }
             Err(BatchError::Store(error)) => Err(error.into()),
+            Err(BatchError::Switch(source)) => Err(ConsumerError::switch(source)),
             // Parking runs no handler.
             Err(BatchError::Handler { source, .. }) => {
                 Err(StoreError::Panicked(source.to_string()).into())

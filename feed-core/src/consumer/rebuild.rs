@@ -108,8 +108,10 @@ impl Consumer {
                 Ok(Some(StepOutcome::Superseded))
             }
             Err(BatchError::Store(error)) => Err(error.into()),
+            Err(BatchError::Switch(source)) => Err(ConsumerError::switch(source)),
+            // Switching over runs no handler.
             Err(BatchError::Handler { source, .. }) => {
-                Err(StoreError::Statement(source.to_string()).into())
+                Err(StoreError::Panicked(source.to_string()).into())
             }
         }
     }
@@ -153,12 +155,8 @@ impl Rebuild {
         if storage::events::blocked(tx, &self.live).await?.events > 0 {
             return Ok(false);
         }
-        let failed = |source| BatchError::Handler {
-            index: 0,
-            count: 1,
-            source,
-        };
-        self.switch.switch(tx).await.map_err(failed)?;
+        let switched = self.switch.switch(tx).await;
+        switched.map_err(BatchError::Switch)?;
         storage::remove(tx, name).await?;
         Ok(true)
     }

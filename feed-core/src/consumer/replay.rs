@@ -92,6 +92,7 @@ impl Consumer {
                 Ok(StepOutcome::Superseded)
             }
             Err(BatchError::Store(error)) => Err(error.into()),
+            Err(BatchError::Switch(source)) => Err(ConsumerError::switch(source)),
             Err(BatchError::Handler { source, .. }) => self.replay_failed(&turn, source).await,
         }
     }
