@@ -35,4 +35,5 @@ mod scripted;
 #[allow(dead_code, reason = "other tests look closer at what is served")]
 mod served;
 mod starts;
+mod upgrade;
 mod waits;
