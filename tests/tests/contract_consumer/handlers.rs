@@ -60,7 +60,7 @@ fn failing(position: u64, fault: Fault, tries: Arc<AtomicU64>) -> Handlers {
                 let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
                 let received = receiver.await;
                 drop(sender);
-                received.map_err(|error| HandlerError::permanent(error))
+                received.map_err(HandlerError::permanent)
             }
         }
     })
