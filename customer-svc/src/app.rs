@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::Router;
-use feed_core::client::{BearerTokenError, bearer_token_from_file};
+use feed_core::client::{
+    AllowedAddresses, BearerTokenError, ClientOptions, bearer_token_from_file,
+};
 use feed_core::server::{self, BindError, CorsOrigin, TokenFileError, Tokens};
 use feed_core::{Consumer, ConsumerError, InvalidValue, Store, StoreError};
 use tokio::net::TcpListener;
@@ -43,8 +45,14 @@ pub struct PollerSettings {
     pub orders_feed: String,
     /// File that holds the bearer token for it.
     pub orders_token_file: Option<PathBuf>,
-    /// Time between two polls when there is nothing new.
+    /// Time between two polls when there is nothing new, of a feed that does not wait with its answer.
     pub poll_interval: Duration,
+    /// How long the lease of the subscription lasts.
+    pub lease: Duration,
+    /// Longest wait after failures in a row.
+    pub retry_max: Duration,
+    /// Where the feed may be.
+    pub addresses: AllowedAddresses,
 }
 
 /// Why the service did not start.
@@ -221,13 +229,20 @@ impl Http {
 }
 
 fn follow(store: &Store, settings: &PollerSettings) -> Result<Consumer, StartError> {
-    let token = match &settings.orders_token_file {
+    let bearer_token = match &settings.orders_token_file {
         Some(path) => Some(bearer_token_from_file(path)?),
         None => None,
+    };
+    let options = ClientOptions {
+        bearer_token,
+        addresses: settings.addresses,
+        ..ClientOptions::default()
     };
     let consumer = Consumer::new(store, reactions::SUBSCRIPTION, &settings.orders_feed)?;
     Ok(consumer
         .handlers(reactions::handlers())
-        .bearer_token(token)
-        .poll_interval(settings.poll_interval))
+        .client_options(options)
+        .poll_interval(settings.poll_interval)
+        .lease(settings.lease)
+        .backoff_max(settings.retry_max))
 }

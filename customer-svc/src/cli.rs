@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use feed_core::client::AllowedAddresses;
 use feed_core::server::CorsOrigin;
 use tracing_subscriber::EnvFilter;
 
@@ -139,7 +140,19 @@ struct Poller {
     /// File that holds the bearer token for the orders feed
     #[arg(long, env = "CUSTOMER_ORDERS_TOKEN_FILE", value_name = "FILE")]
     orders_token_file: Option<PathBuf>,
-    /// Time between two polls when there is nothing new, in milliseconds
+    /// How long the lease of the subscription lasts, in milliseconds: within that time another instance takes it over
+    /// after a sudden death
+    #[arg(long, env = "CUSTOMER_LEASE_MS", value_name = "MS", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u64).range(100..=600_000))]
+    lease_ms: u64,
+    /// Longest wait after failures in a row, in milliseconds
+    #[arg(long, env = "CUSTOMER_RETRY_MS_MAX", value_name = "MS", default_value_t = 30_000,
+          value_parser = clap::value_parser!(u64).range(100..=600_000))]
+    retry_ms_max: u64,
+    /// Where the feed may be: any address, or public ones only, also when its name is looked up anew
+    #[arg(long, env = "CUSTOMER_FEED_ADDRESSES", value_enum, default_value_t = Addresses::Any)]
+    feed_addresses: Addresses,
+    /// Time between two polls when there is nothing new, of a feed that does not wait with its answer, in milliseconds
     #[arg(long, env = "CUSTOMER_POLL_INTERVAL_MS", value_name = "MS", default_value_t = 100,
           value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     poll_interval_ms: u64,
@@ -163,6 +176,23 @@ struct Log {
         default_value = "info"
     )]
     log_level: String,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Addresses {
+    /// Wherever the URL leads
+    Any,
+    /// Neither this machine nor private networks
+    Public,
+}
+
+impl From<Addresses> for AllowedAddresses {
+    fn from(addresses: Addresses) -> Self {
+        match addresses {
+            Addresses::Any => AllowedAddresses::Any,
+            Addresses::Public => AllowedAddresses::PublicOnly,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -240,6 +270,9 @@ impl Poller {
             orders_feed: self.orders_feed,
             orders_token_file: self.orders_token_file,
             poll_interval: Duration::from_millis(self.poll_interval_ms),
+            lease: Duration::from_millis(self.lease_ms),
+            retry_max: Duration::from_millis(self.retry_ms_max),
+            addresses: self.feed_addresses.into(),
         }
     }
 }

@@ -14,17 +14,18 @@
 //! | `replay.rs` | parked events, key by key |
 //! | `rebuild.rs` | a read model beside the live one |
 //! | `held.rs`, `lease.rs` | what is known while it is held, and keeping it |
-//! | `handler.rs`, `call.rs`, `handler_error.rs`, `ordering.rs` | what services give |
+//! | `handler.rs`, `guard.rs`, `call.rs`, `handler_error.rs`, `ordering.rs` | what services give |
 //! | `operate.rs`, `subscription.rs`, `wait.rs` | what operators and read models see and do |
 //! | `state.rs` | the states and their transitions |
 //! | `storage.rs` | all SQL |
 
 mod apply;
 mod applying;
-mod backoff;
+pub(crate) mod backoff;
 mod call;
 mod error;
 mod fetching;
+mod guard;
 mod handler;
 mod handler_error;
 mod held;
@@ -46,6 +47,7 @@ mod wait;
 
 pub use call::Call;
 pub use error::{ConsumerError, EventName, Halt};
+pub(crate) use guard::{Applying, guarded};
 pub use handler::{Handlers, UnknownTypes};
 pub use handler_error::{HandlerError, HandlerErrorKind};
 pub use operate::{Changed, Chosen, Mode, OperateError, Operator, SubscriptionHandle};

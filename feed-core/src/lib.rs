@@ -4,6 +4,7 @@
 //!   ([`Tx`]), in which state changes and [`Tx::append`] publishes, together.
 //! - [`server::router`] serves the outbox as a feed, in Atom and CloudEvents JSON.
 //! - [`Consumer`] follows another service's feed: [`Handlers`] apply its events in one transaction with the cursor.
+//! - [`Timers`] fires what was set to be done later, in one transaction with its effects.
 //! - [`Aggregate`] is for state that is what its events say; [`testing`] has harnesses.
 //!
 //! Below these stand the pure parts: [`Event`], [`Cursor`], [`Check`], [`PageCapacity`], [`Document`], and the two
@@ -52,6 +53,8 @@ mod faults;
 pub mod faults;
 mod feed;
 mod filter;
+#[cfg(any(feature = "client", all(feature = "server", feature = "sqlite")))]
+mod headers;
 pub mod limits;
 mod page;
 mod position;
@@ -68,6 +71,8 @@ pub mod sqlite;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(all(feature = "client", feature = "sqlite"))]
+mod timers;
 
 #[cfg(feature = "sqlite")]
 pub use aggregate::{Aggregate, DecideError, Decided, Loaded, MayConflict};
@@ -94,11 +99,18 @@ pub use position::{After, Check, Cursor, Epoch, Position};
 pub use shutdown::shutdown_signal;
 #[cfg(feature = "sqlite")]
 pub use store::{
-    Appended, Expected, FromRow, FromValue, Log, LogStats, Migrations, Row, Scan, Store, Tx, Value,
-    Window,
+    Appended, Expected, FromRow, FromValue, Log, LogStats, Migrations, RecordedBehind, Row, Scan,
+    Store, Tx, Value, Window,
 };
+#[cfg(all(feature = "client", feature = "sqlite"))]
+pub use timers::{DueTimer, Timer, TimerFailure, TimerState, Timers, TimersOutcome};
 
 /// The examples of the repository's README compile.
 #[cfg(all(doctest, feature = "server", feature = "client"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// Those of the page on consumers too.
+#[cfg(all(doctest, feature = "sqlite", feature = "client"))]
+#[doc = include_str!("../../docs/consumers.md")]
+struct Consumers;

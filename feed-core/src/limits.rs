@@ -77,6 +77,10 @@ pub const VANISHED_MS_MAX: u64 = 60_000;
 /// Requests and event streams that wait at the same time, in one process; fewer than the connections that there may be,
 /// so that some are left for those who do not wait.
 pub const WAITERS_MAX: usize = 8_000;
+/// Consumers that a process remembers of one feed; who was seen least recently goes first.
+pub const CONSUMERS_SEEN_MAX: usize = 1_000;
+/// How long a consumer is shown after it was seen last, in milliseconds.
+pub const CONSUMER_SHOWN_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 /// After how much silence an event stream says where it is, in milliseconds.
 pub const HEARTBEAT_MS: u64 = 15_000;
 /// How long the reader of an event stream should wait before it connects again, in milliseconds.
@@ -171,3 +175,18 @@ pub const CALL_MS_MAX: u64 = 10_000;
 pub const READ_MODEL_WAIT_MS_MAX: u64 = 10_000;
 /// How often another process's commits are looked for while waiting for an event, in milliseconds.
 pub const WATCH_INTERVAL_MS: u64 = 20;
+
+/// Longest kind of a timer, in bytes.
+pub const TIMER_KIND_BYTES_MAX: usize = 255;
+/// Longest key of a timer, in bytes.
+pub const TIMER_KEY_BYTES_MAX: usize = 255;
+/// Largest data of a timer, in bytes of JSON.
+pub const TIMER_DATA_BYTES_MAX: usize = 4_096;
+/// Timers that are fired in one transaction at most; after [`BATCH_MS_MAX`] it takes no further one.
+pub const TIMERS_PER_BATCH_MAX: u32 = 100;
+/// Longest time between two looks for timers that are due, in milliseconds.
+pub const TIMER_LOOK_MS_MAX: u64 = 1_000;
+/// Time between two looks for timers that are due and have no handler, in milliseconds.
+pub const TIMER_UNHANDLED_LOOK_MS: u64 = 60_000;
+/// Kinds of timers among which those without a handler are looked for, at most.
+pub const TIMER_KINDS_MAX: usize = 1_000;

@@ -10,6 +10,7 @@ mod build;
 mod coding;
 mod conditional;
 mod connections;
+mod consumers;
 mod cors;
 mod documents;
 mod feed_query;

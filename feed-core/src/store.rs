@@ -5,17 +5,18 @@
 //! literal or alone in a select list with a cast (`CAST($1 AS BIGINT)`), sums as `CAST(coalesce(sum(x), 0) AS BIGINT)`,
 //! `ON CONFLICT`, no `INSERT OR`, no `now()` (times come from [`Tx::now`]) and no `FOR UPDATE`.
 
+mod following;
 mod handle;
 mod log;
 mod migrations;
 mod tx;
 mod value;
 
-pub use handle::Store;
-pub use log::{Log, LogStats, Scan, Window};
-pub use migrations::Migrations;
 #[cfg(feature = "client")]
-pub(crate) use tx::Following;
+pub(crate) use following::{Following, Origin};
+pub use handle::Store;
+pub use log::{Log, LogStats, RecordedBehind, Scan, Window};
+pub use migrations::Migrations;
 pub use tx::{Appended, Expected, Tx};
 pub(crate) use tx::{LeaseClock, TxInner};
 pub(crate) use value::RowInner;

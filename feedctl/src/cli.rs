@@ -2,22 +2,24 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{conformance, tail};
+use crate::commands::{conformance, sub, tail};
 use crate::output::ColorWhen;
 
 const AFTER_HELP: &str = "\
 Exit codes:
   0  done; also when the reader of a pipe has gone
-  1  a check failed, or the feed said no
-  2  wrong usage, or the server cannot be reached
+  1  a check failed, or the feed or the subscription said no
+  2  wrong usage, or the server or the database cannot be reached
 
 Examples:
   feedctl tail http://127.0.0.1:8081/feeds/orders
       prints every event from the first one on, then those that come
+  feedctl sub ls --database customer.db
+      says how far the service's subscriptions are
   feedctl conformance http://127.0.0.1:8081/feeds/orders
       checks that a server keeps the feed protocol";
 
-/// Follows feeds, and proves that a server keeps the feed protocol.
+/// Follows feeds, operates subscriptions, and proves that a server keeps the feed protocol.
 #[derive(Debug, Parser)]
 #[command(name = "feedctl", version, after_help = AFTER_HELP, max_term_width = 110)]
 pub struct Cli {
@@ -32,6 +34,8 @@ pub struct Cli {
 enum Command {
     /// Follow a feed in the terminal
     Tail(tail::Args),
+    /// Look at the subscriptions of a service, and change them
+    Sub(sub::Args),
     /// Check that a server keeps the feed protocol
     Conformance(conformance::Args),
 }
@@ -43,10 +47,10 @@ pub enum CliError {
     /// A check failed, and the command's output says which.
     #[error("a check failed")]
     Check,
-    /// The feed said no, or sent what cannot be used.
+    /// The feed or the subscription said no, or the feed sent what cannot be used.
     #[error("{0}")]
     Refused(String),
-    /// The command cannot be done so, or the server cannot be reached.
+    /// The command cannot be done so, or the server or the database cannot be reached.
     #[error("{0}")]
     Usage(String),
 }
@@ -77,6 +81,7 @@ impl Cli {
     pub async fn run(self) -> Result<(), CliError> {
         match self.command {
             Command::Tail(args) => tail::run(args, self.color).await,
+            Command::Sub(args) => sub::run(args, self.color).await,
             Command::Conformance(args) => conformance::run(args, self.color).await,
         }
     }

@@ -1,4 +1,5 @@
 //! The commands: one file each, with its arguments and what it does.
 
 pub(crate) mod conformance;
+pub(crate) mod sub;
 pub(crate) mod tail;

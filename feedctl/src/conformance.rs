@@ -29,6 +29,7 @@ mod cursors;
 mod documents;
 mod events;
 mod filters;
+mod following;
 mod json;
 mod kit;
 mod link;

@@ -6,7 +6,7 @@
 //! | `cli.rs` | the command line, exit codes |
 //! | `connect.rs` | the token that a server may ask for |
 //! | `output.rs` | stdout, also when nobody reads it any more; colours |
-//! | `commands/` | one file a command |
+//! | `commands/` | one file a command; a folder for one that has many |
 //! | `conformance/` | the rules of the protocol, run against any server |
 //! | `follow/` | following a feed: places, resuming, verifying, printing |
 

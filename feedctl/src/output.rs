@@ -4,7 +4,10 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+
+use crate::cli::CliError;
 
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -88,6 +91,27 @@ pub(crate) async fn write(piece: Vec<u8>) -> Result<Result<(), Gone>, io::Error>
         Ok(Err(error)) => Err(error),
         Err(error) => Err(io::Error::other(error)),
     }
+}
+
+/// Writes all that a command has to say. That nobody reads it is no failure.
+///
+/// # Errors
+/// When stdout fails.
+pub(crate) async fn print(text: String) -> Result<(), CliError> {
+    match write(text.into_bytes()).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(CliError::Usage(format!("stdout: {error}"))),
+    }
+}
+
+/// Writes one JSON document.
+///
+/// # Errors
+/// As [`print`].
+pub(crate) async fn print_json(document: &impl Serialize) -> Result<(), CliError> {
+    let text = serde_json::to_string_pretty(document);
+    let text = text.map_err(|error| CliError::Usage(error.to_string()))?;
+    print(text + "\n").await
 }
 
 /// A token that is cancelled when the reader of the pipe at stdout goes, even while nothing is written.

@@ -1,4 +1,8 @@
-//! Texts of others, made fit to be shown.
+//! Texts of others, made fit to be shown; times and numbers for people.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
 
 /// At most `chars_max` characters of `text`; what was cut off is told by `…`.
 pub(crate) fn cut(text: &str, chars_max: usize) -> String {
@@ -27,6 +31,23 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
     }
 }
 
+/// A time as people and programs read it (RFC 3339).
+pub(crate) fn time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// How long something takes, in its two largest units: `0 s`, `5 min 12 s`, `3 d 4 h`.
+pub(crate) fn readable(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min {} s", seconds % 60),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +60,21 @@ mod tests {
             "a\u{fffd}[31mb\u{fffd}c\u{fffd}d\u{fffd}"
         );
         assert_eq!(printable("Zoë 😀"), "Zoë 😀");
+    }
+
+    #[test]
+    fn durations_have_two_units_at_most() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min 0 s"),
+            (3_599, "59 min 59 s"),
+            (3_600, "1 h 0 min"),
+            (86_399, "23 h 59 min"),
+            (273_600, "3 d 4 h"),
+        ] {
+            assert_eq!(readable(Duration::from_secs(seconds)), text);
+        }
     }
 
     proptest! {

@@ -1,18 +1,20 @@
-//! The wiring: store, feed, routes, poller and sweeper; how they start, and how they stop together.
+//! The wiring: store, feed, routes, poller and timers; how they start, and how they stop together.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::Router;
-use feed_core::client::{BearerTokenError, bearer_token_from_file};
+use feed_core::client::{
+    AllowedAddresses, BearerTokenError, ClientOptions, bearer_token_from_file,
+};
 use feed_core::server::{self, BindError, CorsOrigin, TokenFileError, Tokens};
 use feed_core::{Consumer, ConsumerError, InvalidValue, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{expiry, http, reactions, storage};
+use crate::{housekeeping, http, reactions, storage, timers};
 
 /// What the service is to do.
 #[derive(Debug, Clone)]
@@ -21,7 +23,7 @@ pub struct Settings {
     pub database: String,
     /// How requests are answered; none: not at all.
     pub http: Option<HttpSettings>,
-    /// How the customers feed is followed and orders expire; none: somebody else does it on the same database.
+    /// How the customers feed is followed; timers fire then too. None: somebody else does it on the same database.
     pub poller: Option<PollerSettings>,
 }
 
@@ -34,19 +36,25 @@ pub struct HttpSettings {
     pub tokens: Option<PathBuf>,
     /// Whose web pages may read the answers; none: no other's.
     pub cors_origins: Vec<CorsOrigin>,
+    /// How long an order that is placed waits for its answer.
+    pub order_expiry: Duration,
 }
 
-/// How the customers feed is followed and orders expire.
+/// How the customers feed is followed.
 #[derive(Debug, Clone)]
 pub struct PollerSettings {
     /// URL of the customers feed.
     pub customers_feed: String,
     /// File that holds the bearer token for it.
     pub customers_token_file: Option<PathBuf>,
-    /// Time between two polls when there is nothing new.
+    /// Time between two polls when there is nothing new, of a feed that does not wait with its answer.
     pub poll_interval: Duration,
-    /// How long an order waits for its answer.
-    pub order_expiry: Duration,
+    /// How long the lease of the subscription lasts.
+    pub lease: Duration,
+    /// Longest wait after failures in a row.
+    pub retry_max: Duration,
+    /// Where the feed may be.
+    pub addresses: AllowedAddresses,
 }
 
 /// Why the service did not start.
@@ -95,18 +103,14 @@ pub enum RunError {
 pub struct Application {
     store: Store,
     http: Option<Http>,
-    poller: Option<Poller>,
+    /// Follows the customers feed; who does it also fires the timers and keeps house.
+    poller: Option<Consumer>,
 }
 
 struct Http {
     listener: TcpListener,
     address: SocketAddr,
     router: Router,
-}
-
-struct Poller {
-    consumer: Consumer,
-    order_expiry: Duration,
 }
 
 impl Application {
@@ -123,7 +127,7 @@ impl Application {
         let store = Store::open(&settings.database, storage::MIGRATIONS).await?;
         store.create_feed(storage::feed_config()?).await?;
         let poller = match &settings.poller {
-            Some(settings) => Some(Poller::new(&store, settings)?),
+            Some(settings) => Some(poller(&store, settings)?),
             None => None,
         };
         let http = match settings.http.zip(listener) {
@@ -167,14 +171,15 @@ impl Application {
             let stop = stop.clone();
             parts.spawn(async move { Ok(server::serve(http.listener, http.router, stop).await?) });
         }
-        if let Some(Poller {
-            consumer,
-            order_expiry,
-        }) = self.poller
-        {
-            let (store, sweeping) = (self.store.clone(), stop.clone());
+        if let Some(consumer) = self.poller {
+            let (timers, firing) = (timers::timers(&self.store), stop.clone());
             parts.spawn(async move {
-                expiry::run(store, order_expiry, sweeping).await;
+                timers.run(firing).await;
+                Ok(())
+            });
+            let (store, keeping) = (self.store.clone(), stop.clone());
+            parts.spawn(async move {
+                housekeeping::run(store, keeping).await;
                 Ok(())
             });
             let stop = stop.clone();
@@ -210,7 +215,7 @@ impl Http {
             None => None,
         };
         let feeds = server::router(store, [storage::FEED])?;
-        let (routes, described) = http::routes(store).split_for_parts();
+        let (routes, described) = http::routes(store, settings.order_expiry).split_for_parts();
         let api = http::api(&described, tokens.is_some())?;
         let router = server::guard(routes.merge(feeds), tokens)
             .merge(api.routes())
@@ -236,19 +241,21 @@ impl Http {
     }
 }
 
-impl Poller {
-    fn new(store: &Store, settings: &PollerSettings) -> Result<Self, StartError> {
-        let token = match &settings.customers_token_file {
-            Some(path) => Some(bearer_token_from_file(path)?),
-            None => None,
-        };
-        let consumer = Consumer::new(store, reactions::SUBSCRIPTION, &settings.customers_feed)?
-            .handlers(reactions::handlers())
-            .bearer_token(token)
-            .poll_interval(settings.poll_interval);
-        Ok(Poller {
-            consumer,
-            order_expiry: settings.order_expiry,
-        })
-    }
+fn poller(store: &Store, settings: &PollerSettings) -> Result<Consumer, StartError> {
+    let bearer_token = match &settings.customers_token_file {
+        Some(path) => Some(bearer_token_from_file(path)?),
+        None => None,
+    };
+    let options = ClientOptions {
+        bearer_token,
+        addresses: settings.addresses,
+        ..ClientOptions::default()
+    };
+    let consumer = Consumer::new(store, reactions::SUBSCRIPTION, &settings.customers_feed)?
+        .handlers(reactions::handlers())
+        .client_options(options)
+        .poll_interval(settings.poll_interval)
+        .lease(settings.lease)
+        .backoff_max(settings.retry_max);
+    Ok(consumer)
 }

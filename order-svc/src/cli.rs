@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use feed_core::client::AllowedAddresses;
 use feed_core::server::CorsOrigin;
 use tracing_subscriber::EnvFilter;
 
@@ -42,7 +43,7 @@ enum Command {
     /// Answer requests and publish the orders feed; also follow the customers feed, unless told not to
     #[command(after_help = EXAMPLES)]
     Serve(Serve),
-    /// Only follow the customers feed and let orders expire: for a database that `serve --no-poll` serves
+    /// Only follow the customers feed and fire the timers by which orders expire: for a database that `serve --no-poll` serves
     Poll(Poll),
 }
 
@@ -68,9 +69,14 @@ struct Serve {
         value_delimiter = ','
     )]
     cors_origin: Vec<CorsOrigin>,
-    /// Do not follow the customers feed and let no orders expire: `order-svc poll` does it
+    /// Do not follow the customers feed and fire no timers, by which orders expire: `order-svc poll` does both
     #[arg(long, env = "ORDER_NO_POLL", value_parser = BoolishValueParser::new())]
     no_poll: bool,
+    /// How long an order that is placed waits for its answer before it expires, in seconds; those that wait already keep
+    /// their time
+    #[arg(long, env = "ORDER_EXPIRY_S", value_name = "S", default_value_t = 900,
+          value_parser = clap::value_parser!(u64).range(1..=315_360_000))]
+    order_expiry_s: u64,
     #[command(flatten)]
     database: Database,
     #[command(flatten)]
@@ -115,14 +121,22 @@ struct Poller {
     /// File that holds the bearer token for the customers feed
     #[arg(long, env = "ORDER_CUSTOMERS_TOKEN_FILE", value_name = "FILE")]
     customers_token_file: Option<PathBuf>,
-    /// Time between two polls when there is nothing new, in milliseconds
+    /// How long the lease of the subscription lasts, in milliseconds: within that time another instance takes it over
+    /// after a sudden death
+    #[arg(long, env = "ORDER_LEASE_MS", value_name = "MS", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u64).range(100..=600_000))]
+    lease_ms: u64,
+    /// Longest wait after failures in a row, in milliseconds
+    #[arg(long, env = "ORDER_RETRY_MS_MAX", value_name = "MS", default_value_t = 30_000,
+          value_parser = clap::value_parser!(u64).range(100..=600_000))]
+    retry_ms_max: u64,
+    /// Where the feed may be: any address, or public ones only, also when its name is looked up anew
+    #[arg(long, env = "ORDER_FEED_ADDRESSES", value_enum, default_value_t = Addresses::Any)]
+    feed_addresses: Addresses,
+    /// Time between two polls when there is nothing new, of a feed that does not wait with its answer, in milliseconds
     #[arg(long, env = "ORDER_POLL_INTERVAL_MS", value_name = "MS", default_value_t = 100,
           value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     poll_interval_ms: u64,
-    /// How long an order waits for its answer before it expires, in seconds
-    #[arg(long, env = "ORDER_EXPIRY_S", value_name = "S", default_value_t = 900,
-          value_parser = clap::value_parser!(u64).range(1..=315_360_000))]
-    order_expiry_s: u64,
 }
 
 #[derive(Debug, Args)]
@@ -143,6 +157,23 @@ struct Log {
         default_value = "info"
     )]
     log_level: String,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Addresses {
+    /// Wherever the URL leads
+    Any,
+    /// Neither this machine nor private networks
+    Public,
+}
+
+impl From<Addresses> for AllowedAddresses {
+    fn from(addresses: Addresses) -> Self {
+        match addresses {
+            Addresses::Any => AllowedAddresses::Any,
+            Addresses::Public => AllowedAddresses::PublicOnly,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -182,6 +213,7 @@ impl Cli {
                         listen: serve.listen,
                         tokens: serve.tokens,
                         cors_origins: serve.cors_origin,
+                        order_expiry: Duration::from_secs(serve.order_expiry_s),
                     }),
                     poller: (!serve.no_poll).then(|| serve.poller.settings()),
                 },
@@ -208,7 +240,9 @@ impl Poller {
             customers_feed: self.customers_feed,
             customers_token_file: self.customers_token_file,
             poll_interval: Duration::from_millis(self.poll_interval_ms),
-            order_expiry: Duration::from_secs(self.order_expiry_s),
+            lease: Duration::from_millis(self.lease_ms),
+            retry_max: Duration::from_millis(self.retry_ms_max),
+            addresses: self.feed_addresses.into(),
         }
     }
 }

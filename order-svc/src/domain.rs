@@ -145,8 +145,8 @@ pub(crate) enum OrderCommand {
     Complete { geo: String },
     /// Take it back.
     Cancel,
-    /// It has waited too long if it was created at or before this time.
-    Expire { created_until: DateTime<Utc> },
+    /// It has waited too long; its timer says so.
+    Expire,
 }
 
 /// Why an order refuses a command.
@@ -166,9 +166,6 @@ pub(crate) enum OrderError {
         /// Where it stands.
         status: Status,
     },
-    /// The order has not waited long enough to expire.
-    #[error("order {0} can still be answered")]
-    InTime(OrderId),
 }
 
 /// An order; nothing before it was placed.
@@ -293,17 +290,12 @@ impl Placed {
                 customer_id,
                 requested_mbps,
             },
-            (OrderCommand::Expire { created_until }, Status::Update) => {
-                if self.created_at > *created_until {
-                    return Err(OrderError::InTime(order_id));
-                }
-                OrderEvent::Expired {
-                    order_id,
-                    customer_id,
-                    requested_mbps,
-                }
-            }
-            (OrderCommand::Cancel | OrderCommand::Expire { .. }, status) => {
+            (OrderCommand::Expire, Status::Update) => OrderEvent::Expired {
+                order_id,
+                customer_id,
+                requested_mbps,
+            },
+            (OrderCommand::Cancel | OrderCommand::Expire, status) => {
                 return Err(OrderError::Settled { order_id, status });
             }
             (OrderCommand::Create { .. }, _) => return Err(OrderError::Exists(order_id)),

@@ -7,6 +7,9 @@ mod problem_types;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
+use axum::extract::FromRef;
 use feed_core::server::openapi::{ApiDocument, refusing};
 use feed_core::server::{Problem, problem_types as common};
 use feed_core::{DecideError, Store, StoreError};
@@ -20,8 +23,22 @@ pub use problem_types::PROBLEM_TYPES;
 use crate::domain::{OrderError, OrderId};
 use crate::storage;
 
-/// `/orders` and below, with their description.
-pub(crate) fn routes(store: &Store) -> OpenApiRouter {
+/// What the routes work with.
+#[derive(Clone)]
+struct Orders {
+    store: Store,
+    /// How long an order waits for its answer.
+    order_expiry: Duration,
+}
+
+impl FromRef<Orders> for Store {
+    fn from_ref(orders: &Orders) -> Store {
+        orders.store.clone()
+    }
+}
+
+/// `/orders` and below, with their description. An order that is placed waits `order_expiry` for its answer.
+pub(crate) fn routes(store: &Store, order_expiry: Duration) -> OpenApiRouter {
     let place = [
         &common::BODY_MALFORMED,
         &own::IDEMPOTENCY_KEY_INVALID,
@@ -41,7 +58,10 @@ pub(crate) fn routes(store: &Store) -> OpenApiRouter {
         .routes(refusing(routes!(orders::list), &[&common::QUERY_INVALID]))
         .routes(refusing(routes!(orders::one), &[&own::ORDER_UNKNOWN]))
         .routes(refusing(routes!(orders::cancel), &cancel))
-        .with_state(store.clone())
+        .with_state(Orders {
+            store: store.clone(),
+            order_expiry,
+        })
 }
 
 /// The description of all that the service serves.
@@ -95,9 +115,7 @@ fn refused(order_id: &OrderId, error: DecideError<OrderError>) -> Problem {
             OrderError::Settled { status, .. } => {
                 Problem::new(&own::ORDER_SETTLED, refusal.to_string()).with("order_status", status)
             }
-            OrderError::Exists(_) | OrderError::InTime(_) => {
-                Problem::new(&own::ORDER_REFUSED, refusal.to_string())
-            }
+            OrderError::Exists(_) => Problem::new(&own::ORDER_REFUSED, refusal.to_string()),
         },
         DecideError::Append(error) => error.into(),
         DecideError::Invalid(error) => StoreError::Corrupt(error.to_string()).into(),

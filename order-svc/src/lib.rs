@@ -12,18 +12,20 @@
 //! | `domain.rs` | the rules, without I/O |
 //! | `storage.rs` | all SQL |
 //! | `reactions.rs` | what is done with the other service's events |
-//! | `expiry.rs` | what happens when no answer comes |
+//! | `timers.rs` | what happens when no answer comes |
+//! | `housekeeping.rs` | what is deleted when it is old |
 //!
 //! A request flows `http → domain → storage → the feed`, an event of the other service `reactions → domain →
-//! storage → the feed`: rows and events in one transaction.
+//! storage → the feed`, a timer `timers → domain → storage → the feed`: rows and events in one transaction.
 
 mod app;
 mod cli;
 mod domain;
-mod expiry;
+mod housekeeping;
 mod http;
 mod reactions;
 mod storage;
+mod timers;
 
 pub use app::{Application, HttpSettings, PollerSettings, RunError, Settings, StartError};
 pub use cli::{Cli, CliError};

@@ -1,9 +1,11 @@
 //! All SQL of the service. It is the same on every store; only the DDL is written per store.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use feed_core::{
     DecideError, Decided, EventId, FeedConfig, FromRow, InvalidValue, Loaded, Migrations, Row,
-    StoreError, Tx, Value,
+    StoreError, Timer, Tx, Value,
 };
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -13,13 +15,22 @@ use crate::domain::{CustomerId, Order, OrderCommand, OrderError, OrderId, Reques
 /// The feed that this service publishes.
 pub(crate) const FEED: &str = "orders";
 
+/// The kind of the timers by which orders expire; the key is the order's id.
+pub(crate) const EXPIRY: &str = "order-expiry";
+
 /// The service's tables.
 pub(crate) const MIGRATIONS: Migrations = Migrations {
     owner: "order",
-    sqlite: &[(
-        "V1__orders",
-        include_str!("../migrations/sqlite/V1__orders.sql"),
-    )],
+    sqlite: &[
+        (
+            "V1__orders",
+            include_str!("../migrations/sqlite/V1__orders.sql"),
+        ),
+        (
+            "V2__order_expiry",
+            include_str!("../migrations/sqlite/V2__order_expiry.sql"),
+        ),
+    ],
 };
 
 /// How the feed is made, by whichever command is first.
@@ -127,7 +138,31 @@ impl FromRow for OrderWithCustomer {
     }
 }
 
-/// Lets the order decide and keeps what follows: its events, and its row for queries.
+/// Places an order, which waits `order_expiry` for its answer from now on.
+///
+/// # Errors
+/// As [`carry_out`].
+pub(crate) async fn place(
+    tx: &mut Tx<'_>,
+    order_id: &OrderId,
+    create: &OrderCommand,
+    order_expiry: Duration,
+) -> Result<OrderRow, DecideError<OrderError>> {
+    let decided = carry_out(tx, order_id, create).await?;
+    let row = OrderRow::new(&decided.after, tx.now())
+        .ok_or_else(|| StoreError::Corrupt(format!("order {order_id} was not placed")))?;
+    // Longer than any clock counts means never.
+    let due = TimeDelta::from_std(order_expiry)
+        .ok()
+        .and_then(|expiry| row.created_at.checked_add_signed(expiry));
+    if let Some(due) = due {
+        let expiry = Timer::new(EXPIRY, &row.id, due)?.caused_by_id(row.last_event_id);
+        tx.set_timer(&expiry).await?;
+    }
+    Ok(row)
+}
+
+/// Lets the order decide and keeps what follows: its events, and its row for queries. One that is settled waits no more.
 ///
 /// # Errors
 /// What the order refuses with, or why it could not be kept.
@@ -141,6 +176,9 @@ pub(crate) async fn carry_out(
         && let Some(row) = OrderRow::new(&decided.after, tx.now())
     {
         save(tx, &row).await?;
+        if row.status != Status::Update {
+            tx.cancel_timer(EXPIRY, &row.id).await?;
+        }
     }
     Ok(decided)
 }
@@ -246,23 +284,6 @@ pub(crate) async fn orders(
             .await
         }
     }
-}
-
-/// Orders that wait for an answer and were created at or before `created_until`, the oldest first.
-pub(crate) async fn orders_overdue(
-    tx: &mut Tx<'_>,
-    created_until: DateTime<Utc>,
-    limit: u32,
-) -> Result<Vec<OrderId>, StoreError> {
-    let rows: Vec<(String,)> = tx
-        .query(
-            "SELECT id FROM orders WHERE status = 'UPDATE' AND created_us <= $1 ORDER BY created_us LIMIT $2",
-            &[created_until.into(), limit.into()],
-        )
-        .await?;
-    rows.into_iter()
-        .map(|(id,)| OrderId::try_from(id).map_err(|error| StoreError::Corrupt(error.to_string())))
-        .collect()
 }
 
 /// A request that carried an `Idempotency-Key`, and what was answered.

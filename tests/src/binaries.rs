@@ -66,6 +66,19 @@ struct Target {
 /// # Errors
 /// When cargo is not there or the build fails.
 pub fn build(profile: Profile) -> Result<Binaries, Failure> {
+    build_with(profile, &[])
+}
+
+/// Builds both services with crash points, a ledger and bugs that can be planted (feature `faults`). They lie where
+/// [`build`] puts its own: [`copied_to`](Binaries::copied_to) takes them away from there.
+///
+/// # Errors
+/// When cargo is not there or the build fails.
+pub fn build_faulty(profile: Profile) -> Result<Binaries, Failure> {
+    build_with(profile, &["--features", "feedway-tests/faults"])
+}
+
+fn build_with(profile: Profile, features: &[&str]) -> Result<Binaries, Failure> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
     let mut command = Command::new(&cargo);
@@ -76,6 +89,7 @@ pub fn build(profile: Profile) -> Result<Binaries, Failure> {
         // The whole workspace is selected, as by a `cargo run --bin demo` at its root: with the same features of what
         // they share, nothing is compiled a second time.
         .args(["--workspace", "--bin", "order-svc", "--bin", "customer-svc"])
+        .args(features)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
     for (name, _) in std::env::vars_os() {
@@ -100,6 +114,24 @@ pub fn build(profile: Profile) -> Result<Binaries, Failure> {
         )));
     }
     found(&String::from_utf8_lossy(&output.stdout))
+}
+
+impl Binaries {
+    /// The same binaries in `folder`, where no further build replaces them.
+    ///
+    /// # Errors
+    /// When they cannot be copied.
+    pub fn copied_to(self, folder: &Path) -> Result<Self, Failure> {
+        let copy = |from: &Path, name: &str| {
+            let to = folder.join(name);
+            std::fs::copy(from, &to).context(to.display())?;
+            Ok::<_, Failure>(to)
+        };
+        Ok(Binaries {
+            order_svc: copy(&self.order_svc, "order-svc")?,
+            customer_svc: copy(&self.customer_svc, "customer-svc")?,
+        })
+    }
 }
 
 fn found(messages: &str) -> Result<Binaries, Failure> {

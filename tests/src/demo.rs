@@ -7,6 +7,7 @@
 )]
 
 mod args;
+mod chaos;
 mod folder;
 mod report;
 mod services;
@@ -25,8 +26,9 @@ use crate::driver::{self, DriverOptions, Placement};
 use crate::failure::{Context, Failure};
 use crate::sample::Sample;
 use crate::settling::Feeds;
+use chaos::Chaos;
 use folder::Folder;
-use services::{Addresses, Services};
+use services::{Addresses, FeedUrls, Services};
 
 /// How long nothing may happen in the feeds while orders are not settled.
 const STILL_MAX_S: u64 = 30;
@@ -106,7 +108,15 @@ async fn show(
     step.done("built");
 
     let step = Step::begin("Importing geos and customers");
-    let plan = services::Plan::new(args, addresses, folder.path(), &binaries);
+    let chaos = if args.chaos {
+        Some(Chaos::start(addresses, args.seed.unwrap_or_else(rand::random)).await?)
+    } else {
+        None
+    };
+    let feed_urls = chaos
+        .as_ref()
+        .map_or_else(|| FeedUrls::direct(addresses), Chaos::feeds);
+    let plan = services::Plan::new(args, addresses, feed_urls, folder.path(), &binaries);
     plan.import(&sample_folder).await?;
     step.done(&format!(
         "{} geos and {} customers",
@@ -135,6 +145,9 @@ async fn show(
     println!("\n{}", story::first(&feeds, STORIES));
     println!("{}", report::totals(&feeds));
     println!("{}", report::times(&feeds, placement.elapsed));
+    if let Some(chaos) = &chaos {
+        println!("{chaos}");
+    }
     println!(
         "{}",
         report::links(&feeds, &order_base_url, &customer_base_url, args.keep)

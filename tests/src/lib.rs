@@ -1,7 +1,8 @@
 //! What is shown about Feedway from outside: what the demo and the end-to-end tests are made of.
 //!
 //! `binaries` → `service` start the services; `sample` → `driver` place orders; `history` → `facts` → `settling` read
-//! the feeds; `check` compares what the services say with a calculation of its own.
+//! the feeds; `check` compares what the services say with a calculation of its own. `faults` stands between the services
+//! and does damage; `torture` does more of it, by the seed, and judges what is left.
 
 pub mod binaries;
 pub mod check;
@@ -9,11 +10,14 @@ pub mod demo;
 pub mod driver;
 pub mod facts;
 mod failure;
+pub mod faults;
 pub mod history;
 pub mod http;
 pub mod sample;
 pub mod service;
 pub mod settling;
 pub mod tools;
+#[cfg(target_os = "linux")]
+pub mod torture;
 
 pub use failure::{Context, Failure};

@@ -18,6 +18,9 @@ const LOOK_MS: u64 = 20;
 pub struct Feeds {
     orders: History,
     customers: History,
+    /// Events of which the facts were taken.
+    orders_told: usize,
+    customers_told: usize,
     order_facts: Vec<Entry<OrderFact>>,
     reservation_facts: Vec<Entry<ReservationFact>>,
     progress: HashMap<String, Progress>,
@@ -70,10 +73,22 @@ impl Feeds {
         Ok(Feeds {
             orders: History::new(order_base_url, "orders")?,
             customers: History::new(customer_base_url, "customers")?,
+            orders_told: 0,
+            customers_told: 0,
             order_facts: Vec::new(),
             reservation_facts: Vec::new(),
             progress: HashMap::new(),
         })
+    }
+
+    /// How many events the orders feed had when it was read last.
+    pub fn orders_head(&self) -> u64 {
+        self.orders.events().len() as u64
+    }
+
+    /// How many events the customers feed had when it was read last.
+    pub fn customers_head(&self) -> u64 {
+        self.customers.events().len() as u64
     }
 
     /// What the orders feed said.
@@ -86,17 +101,18 @@ impl Feeds {
         &self.reservation_facts
     }
 
-    /// Reads what is new in both feeds. Returns how many events that is.
+    /// Reads what is new in both feeds. Returns how many events that is. Whoever gives it up half-way loses nothing.
     ///
     /// # Errors
     /// When a feed cannot be read or does not hold together.
     pub async fn read_on(&mut self) -> Result<usize, Failure> {
-        let orders = self.orders.events().len();
-        let customers = self.customers.events().len();
         while self.orders.read_on().await? {}
         while self.customers.read_on().await? {}
-        let order_facts = order_facts(&self.orders.events()[orders..])?;
-        let reservation_facts = reservation_facts(&self.customers.events()[customers..])?;
+        let (orders, customers) = (self.orders.events(), self.customers.events());
+        let news = (orders.len() - self.orders_told) + (customers.len() - self.customers_told);
+        let order_facts = order_facts(&orders[self.orders_told..])?;
+        let reservation_facts = reservation_facts(&customers[self.customers_told..])?;
+        (self.orders_told, self.customers_told) = (orders.len(), customers.len());
         for entry in order_facts {
             self.on_order(&entry);
             self.order_facts.push(entry);
@@ -105,7 +121,7 @@ impl Feeds {
             self.on_reservation(&entry);
             self.reservation_facts.push(entry);
         }
-        Ok(self.orders.events().len() - orders + self.customers.events().len() - customers)
+        Ok(news)
     }
 
     fn on_order(&mut self, entry: &Entry<OrderFact>) {

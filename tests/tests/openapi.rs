@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use reqwest::{Method, Response};
 use serde_json::Value;
@@ -28,7 +29,7 @@ struct Running {
 
 /// Starts a service of one of the two crates, which have the same names.
 macro_rules! start {
-    ($service:ident, $tokens:expr) => {{
+    ($service:ident, $tokens:expr $(, $setting:ident: $value:expr)?) => {{
         let folder = TempDir::new().unwrap();
         let tokens = $tokens.then(|| {
             let path = folder.path().join("tokens.txt");
@@ -41,6 +42,7 @@ macro_rules! start {
                 listen: SocketAddr::from(([127, 0, 0, 1], 0)),
                 tokens,
                 cors_origins: Vec::new(),
+                $($setting: $value,)?
             }),
             poller: None,
         };
@@ -58,7 +60,10 @@ macro_rules! start {
 }
 
 async fn both(tokens: bool) -> [Running; 2] {
-    [start!(order_svc, tokens), start!(customer_svc, tokens)]
+    [
+        start!(order_svc, tokens, order_expiry: Duration::from_secs(900)),
+        start!(customer_svc, tokens),
+    ]
 }
 
 impl Running {

@@ -5,6 +5,7 @@ use reqwest::Response;
 use url::Url;
 
 use super::error::ClientError;
+use super::resolver::NotPublic;
 
 /// Room that is made for a body because its header announces it, in bytes.
 const BODY_BYTES_BELIEVED: u64 = 1 << 20;
@@ -43,11 +44,33 @@ pub(super) fn text(headers: &HeaderMap, name: impl header::AsHeaderName) -> Opti
     headers.get(name)?.to_str().ok()
 }
 
+/// What went wrong with the connection.
 pub(super) fn connection(url: &Url, error: &reqwest::Error) -> ClientError {
-    ClientError::Connection {
-        url: url.to_string(),
-        reason: error_chain(error),
+    let url = url.to_string();
+    match not_public(error) {
+        Some(refused) => ClientError::AddressNotAllowed {
+            url,
+            address: refused.address,
+            purpose: refused.purpose,
+            looked_up: true,
+        },
+        None => ClientError::Connection {
+            url,
+            reason: error_chain(error),
+        },
     }
+}
+
+/// What our look-up of names said, where that is the cause.
+fn not_public(error: &reqwest::Error) -> Option<&NotPublic> {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(refused) = error.downcast_ref() {
+            return Some(refused);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// The error with its causes: reqwest's own text names only the outermost.

@@ -1,5 +1,6 @@
 //! What can go wrong between a reader and a feed.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -19,7 +20,28 @@ pub enum ClientError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The server was not reached, or the connection was lost or took too long.
+    /// Only public addresses may be connected to, and the feed's host has none of them
+    /// ([`AllowedAddresses`](super::AllowedAddresses)).
+    #[error("{url}: {address} is {purpose}, and only public addresses are allowed")]
+    AddressNotAllowed {
+        /// What was asked for.
+        url: String,
+        /// The address, or the first of several.
+        address: IpAddr,
+        /// What it is for.
+        purpose: &'static str,
+        /// Whether a look-up of the host's name gave it; else it stands in the URL.
+        looked_up: bool,
+    },
+    /// The document was not there in time, with all of its body and redirects.
+    #[error("{url}: not all of it was there after {limit_ms} ms")]
+    Timeout {
+        /// What was asked for.
+        url: String,
+        /// How long it was waited for, in milliseconds.
+        limit_ms: u64,
+    },
+    /// The server was not reached, or the connection was lost.
     #[error("{url}: {reason}")]
     Connection {
         /// What was asked for.
@@ -96,8 +118,11 @@ impl ClientError {
     pub fn is_transient(&self) -> bool {
         match self {
             ClientError::Url { .. } | ClientError::Refused { .. } => false,
+            // A name may lead elsewhere later; an address does not.
+            ClientError::AddressNotAllowed { looked_up, .. } => *looked_up,
             // A wrong document may come from a cache or a proxy in between, or from a deployment under way.
-            ClientError::Connection { .. }
+            ClientError::Timeout { .. }
+            | ClientError::Connection { .. }
             | ClientError::Status { .. }
             | ClientError::Limit { .. }
             | ClientError::ContentType { .. }

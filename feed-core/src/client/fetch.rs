@@ -2,24 +2,30 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 use reqwest::{Response, redirect};
 use url::Url;
 
+use super::addresses::{AllowedAddresses, literal, special_purpose};
 use super::body::{bounded_body, connection, error_chain, text};
 use super::error::{ClientError, ProblemBody};
 use super::link;
 use super::options::{ClientOptions, FetchOptions};
+use super::resolver;
+use super::response::{check_decoded, format_of, retry_after, waited};
 use crate::document::{Format, ReadDocument};
+use crate::headers::{FEED_CAUGHT_UP, FEED_HEAD, FEED_SUBSCRIPTION};
 use crate::limits::{
-    CLIENT_WAIT_MS_MAX, DOCUMENT_BYTES_MAX, PROBLEM_BYTES_MAX, REDIRECTS_MAX, RETRY_AFTER_MS_MAX,
-    URL_BYTES_MAX,
+    CLIENT_WAIT_MS_MAX, DOCUMENT_BYTES_MAX, PROBLEM_BYTES_MAX, REDIRECTS_MAX, URL_BYTES_MAX,
 };
 use crate::position::After;
 use crate::{atom, json};
 
 /// `Prefer` (RFC 7240, section 2).
 const PREFER: &str = "prefer";
+
+/// The longest wait that a server is asked for.
+const WAIT_MAX: Duration = Duration::from_millis(CLIENT_WAIT_MS_MAX);
 
 /// Reads one feed. Cheap to clone; connections are kept and used again.
 #[derive(Debug, Clone)]
@@ -49,8 +55,9 @@ pub struct Page {
     pub next: Option<Url>,
     /// To ask again whether it has changed; only when it was not redirected to.
     pub etag: Option<String>,
-    /// How long the server says that it would wait (`Preference-Applied: wait`, RFC 7240, section 3); none when it
-    /// was not asked to, or does not wait: then the reader has to wait by itself before it asks again.
+    /// How long the server says that it would wait (`Preference-Applied: wait`, RFC 7240, section 3), never longer
+    /// than it was asked to; none when it was not asked to, or does not wait: then the reader has to wait by itself
+    /// before it asks again.
     pub waited: Option<Duration>,
 }
 
@@ -58,7 +65,8 @@ impl FeedClient {
     /// A client of the feed at `feed_url`, such as `http://127.0.0.1:8081/feeds/orders`.
     ///
     /// # Errors
-    /// When the URL is not an absolute one of `http` or `https`, or carries a query or credentials.
+    /// When the URL is not an absolute one of `http` or `https`, or carries a query or credentials; or names an
+    /// address that may not be connected to.
     pub fn new(feed_url: &str, options: ClientOptions) -> Result<Self, ClientError> {
         let wrong = |reason: &str| ClientError::Url {
             url: feed_url.chars().take(200).collect(),
@@ -85,12 +93,15 @@ impl FeedClient {
         }
         // The first one to install a provider wins; any is good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             .redirect(redirect::Policy::none())
-            .timeout(options.timeout)
-            .user_agent(concat!("feedway/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| wrong(&error_chain(&error)))?;
+            .user_agent(concat!("feedway/", env!("CARGO_PKG_VERSION")));
+        if options.addresses == AllowedAddresses::PublicOnly {
+            check_literal(&feed)?;
+            // A proxy would be connected to instead, and look names up by itself.
+            http = http.no_proxy().dns_resolver(resolver::PublicOnly::new());
+        }
+        let http = http.build().map_err(|error| wrong(&error_chain(&error)))?;
         Ok(FeedClient {
             http,
             feed,
@@ -115,12 +126,27 @@ impl FeedClient {
     /// become.
     ///
     /// # Errors
-    /// See [`ClientError`]. Nothing of a document is returned unless all of it was read.
+    /// See [`ClientError`]. Nothing of a document is returned unless all of it was read, and in time.
     pub async fn fetch(
         &self,
         url: &Url,
         options: FetchOptions<'_>,
     ) -> Result<Fetched, ClientError> {
+        let wait = options.wait.unwrap_or_default();
+        // What the server takes to answer comes on top of what it was asked to wait.
+        let limit = self.options.timeout.saturating_add(wait.min(WAIT_MAX));
+        // One limit for all: each redirect and each byte of a body may come just in time, and there may be many.
+        let fetched = tokio::time::timeout(limit, self.follow(url, options)).await;
+        fetched.unwrap_or_else(|_| {
+            Err(ClientError::Timeout {
+                url: url.to_string(),
+                limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+            })
+        })
+    }
+
+    /// Follows redirects until a document comes.
+    async fn follow(&self, url: &Url, options: FetchOptions<'_>) -> Result<Fetched, ClientError> {
         let mut at = self.own(&self.feed, url.as_str())?;
         for redirects in 0..=REDIRECTS_MAX {
             // A tag belongs to the first URL only.
@@ -129,7 +155,11 @@ impl FeedClient {
             let response = self.get(&at, options).await?;
             match response.status() {
                 StatusCode::OK => {
-                    let page = self.read(at, response, redirects > 0).await?;
+                    let mut page = self.read(at, response, redirects > 0).await?;
+                    // What it says of a wait that nobody asked for, or of a longer one, is no reason to come at once.
+                    page.waited = options
+                        .wait
+                        .and_then(|asked| Some(page.waited?.min(asked).min(WAIT_MAX)));
                     return Ok(Fetched::Page(Box::new(page)));
                 }
                 StatusCode::NOT_MODIFIED if etag.is_some() => return Ok(Fetched::NotModified),
@@ -162,11 +192,11 @@ impl FeedClient {
             request = request.header(header::CACHE_CONTROL, "no-cache");
         }
         if let Some(wait) = options.wait {
-            let wait = wait.min(Duration::from_millis(CLIENT_WAIT_MS_MAX));
-            request = request
-                .header(PREFER, format!("wait={}", wait.as_secs()))
-                // What the server takes to answer comes on top of what it was asked to wait.
-                .timeout(self.options.timeout + wait);
+            let seconds = wait.min(WAIT_MAX).as_secs();
+            request = request.header(PREFER, format!("wait={seconds}"));
+        }
+        if let Some(subscription) = &self.options.subscription {
+            request = request.header(FEED_SUBSCRIPTION, subscription.as_str());
         }
         request
             .send()
@@ -209,10 +239,10 @@ impl FeedClient {
         })?;
         document.head = document
             .head
-            .or_else(|| text(&headers, "feed-head")?.parse().ok());
+            .or_else(|| text(&headers, FEED_HEAD)?.parse().ok());
         document.caught_up = document
             .caught_up
-            .or_else(|| text(&headers, "feed-caught-up")?.parse().ok());
+            .or_else(|| text(&headers, FEED_CAUGHT_UP)?.parse().ok());
         if document.next.is_none() {
             let links = headers
                 .get_all(header::LINK)
@@ -237,7 +267,8 @@ impl FeedClient {
         })
     }
 
-    /// The link resolved against `base`, if it stays on the feed's own origin.
+    /// The link resolved against `base`, if it stays on the feed's own origin: so an address in the place of the host
+    /// is the one that was allowed at the beginning.
     fn own(&self, base: &Url, link: &str) -> Result<Url, ClientError> {
         let foreign = || ClientError::ForeignLink {
             url: base.to_string(),
@@ -255,53 +286,18 @@ impl FeedClient {
     }
 }
 
-fn format_of(url: &Url, headers: &HeaderMap) -> Result<Format, ClientError> {
-    let found = text(headers, header::CONTENT_TYPE).unwrap_or_default();
-    let mut parts = found.split(';').map(str::trim);
-    let media_type = parts.next().unwrap_or_default();
-    let is_utf8 = |parameter: &str| match parameter.split_once('=') {
-        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
-            value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-        }
-        _ => true,
+/// Names are looked at when they are looked up.
+fn check_literal(feed: &Url) -> Result<(), ClientError> {
+    let Some(address) = literal(feed) else {
+        return Ok(());
     };
-    let format = [Format::Atom, Format::Json]
-        .into_iter()
-        .find(|format| media_type.eq_ignore_ascii_case(format.media_type()))
-        .filter(|_| parts.all(is_utf8));
-    format.ok_or_else(|| ClientError::ContentType {
-        url: url.to_string(),
-        found: found.chars().take(100).collect(),
-    })
-}
-
-/// A coding that is understood was undone and its header taken away; any other leaves a body that cannot be read.
-fn check_decoded(url: &Url, headers: &HeaderMap) -> Result<(), ClientError> {
-    match headers.get(header::CONTENT_ENCODING) {
-        Some(found) if !found.as_bytes().eq_ignore_ascii_case(b"identity") => {
-            Err(ClientError::ContentEncoding {
-                url: url.to_string(),
-                found: String::from_utf8_lossy(found.as_bytes())
-                    .chars()
-                    .take(100)
-                    .collect(),
-            })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The wait that the server says it has applied. Preferences stand in a list, names without regard to case.
-fn waited(headers: &HeaderMap) -> Option<Duration> {
-    let applied = headers.get_all("preference-applied").iter();
-    let mut preferences = applied
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
-    preferences.find_map(|preference| {
-        let (name, value) = preference.split(';').next()?.split_once('=')?;
-        let is_wait = name.trim().eq_ignore_ascii_case("wait");
-        let seconds = value.trim().trim_matches('"').parse().ok()?;
-        is_wait.then(|| Duration::from_secs(seconds))
+    special_purpose(address).map_or(Ok(()), |purpose| {
+        Err(ClientError::AddressNotAllowed {
+            url: feed.to_string(),
+            address,
+            purpose,
+            looked_up: false,
+        })
     })
 }
 
@@ -335,19 +331,4 @@ async fn refused(url: &Url, response: Response) -> ClientError {
             retry_after,
         },
     }
-}
-
-/// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3), bounded.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = text(headers, header::RETRY_AFTER)?;
-    let wanted = match value.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = chrono::DateTime::parse_from_rfc2822(value).ok()?;
-            (date.to_utc() - chrono::Utc::now())
-                .to_std()
-                .unwrap_or_default()
-        }
-    };
-    Some(wanted.min(Duration::from_millis(RETRY_AFTER_MS_MAX)))
 }

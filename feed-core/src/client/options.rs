@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::addresses::AllowedAddresses;
 use crate::document::Format;
+use crate::event::SubscriptionName;
 use crate::limits::CLIENT_REQUEST_MS_MAX;
 
 /// How a client asks.
@@ -12,9 +14,14 @@ pub struct ClientOptions {
     pub format: Format,
     /// Sent to the feed's own origin only.
     pub bearer_token: Option<String>,
-    /// Longest time that one request may take beside what the server is asked to wait, [`CLIENT_REQUEST_MS_MAX`]
-    /// unless set.
+    /// Longest time that one document may take, redirects and all of its body included, beside what the server is
+    /// asked to wait; [`CLIENT_REQUEST_MS_MAX`] unless set.
     pub timeout: Duration,
+    /// Which addresses may be connected to; any unless set.
+    pub addresses: AllowedAddresses,
+    /// Told to the feed with every request, so that its operators see who follows it and how far behind
+    /// (`Feed-Subscription`); nothing unless set.
+    pub subscription: Option<SubscriptionName>,
 }
 
 impl Default for ClientOptions {
@@ -23,6 +30,8 @@ impl Default for ClientOptions {
             format: Format::Json,
             bearer_token: None,
             timeout: Duration::from_millis(CLIENT_REQUEST_MS_MAX),
+            addresses: AllowedAddresses::default(),
+            subscription: None,
         }
     }
 }
@@ -43,7 +52,7 @@ pub struct FetchOptions<'a> {
     /// Whether caches in between are asked to look at the server again.
     pub past_caches: bool,
     /// How long the server is asked to wait while there is nothing new (`Prefer: wait`, RFC 7240, section 4.3), in
-    /// whole seconds, cut at [`CLIENT_WAIT_MS_MAX`](crate::limits::CLIENT_WAIT_MS_MAX). The request may take that
+    /// whole seconds, cut at [`CLIENT_WAIT_MS_MAX`](crate::limits::CLIENT_WAIT_MS_MAX). The document may take that
     /// much longer.
     pub wait: Option<Duration>,
 }

@@ -13,7 +13,7 @@ use crate::client::{
 use crate::event::Event;
 use crate::faults::{Bug, Point, at, planted};
 use crate::limits::PLAIN_POLL_MS;
-use crate::position::{After, Cursor};
+use crate::position::{After, Cursor, Position};
 
 /// Reads one feed, document by document.
 pub(super) struct Fetching {
@@ -28,6 +28,8 @@ pub(super) struct Fetching {
     caught_up: bool,
     /// The last document did not follow on, so the next one is asked for past all caches.
     doubtful: bool,
+    /// The last document left out what its feed has, so the next one is asked for past all caches.
+    left_out: bool,
     /// The newest event that was heard of.
     head: Option<Cursor>,
     /// Whether the server waited with its last answer, as it was asked to.
@@ -51,6 +53,7 @@ impl Fetching {
             ahead: None,
             caught_up: false,
             doubtful: false,
+            left_out: false,
             head: None,
             waited: false,
             plain_until: None,
@@ -132,7 +135,7 @@ impl Fetching {
         let options = FetchOptions {
             // A server that holds an answer back for news has no use for a tag.
             etag: self.etag.as_deref().filter(|_| wait.is_none()),
-            past_caches: self.doubtful,
+            past_caches: self.doubtful || self.left_out,
             wait,
         };
         self.client.fetch(url, options).await
@@ -155,7 +158,18 @@ impl Fetching {
         self.waited = page.waited.is_some();
         self.caught_up = page.document.caught_up == Some(true);
         // A cache may give an older one.
-        self.head = self.head.max_by_position(page.document.head);
+        self.head = further(self.head, page.document.head);
+        // What comes behind the reader is there, and neither sent nor led to: whoever follows on from such a document
+        // would wait for ever. It is asked for again, by the cursor.
+        let stands = events.last().map(Event::cursor).or(cursor);
+        let behind = self
+            .head
+            .is_some_and(|head| head.position > position_of(stands));
+        self.left_out = behind && (self.caught_up || events.is_empty());
+        if self.left_out {
+            self.start_over();
+            return Ok(events);
+        }
         // A tag is for the URL that it came from: it is kept only while the next request goes there again.
         let again = page
             .next
@@ -212,17 +226,15 @@ impl Ahead {
     }
 }
 
-/// Of two cursors, the one that is further on.
-trait MaxByPosition {
-    fn max_by_position(self, other: Self) -> Self;
+fn position_of(cursor: Option<Cursor>) -> Position {
+    cursor.map_or(Position::START, |cursor| cursor.position)
 }
 
-impl MaxByPosition for Option<Cursor> {
-    fn max_by_position(self, other: Self) -> Self {
-        match (self, other) {
-            (Some(one), Some(other)) if one.position > other.position => Some(one),
-            (one, other) => other.or(one),
-        }
+/// Of two cursors, the one that is further on.
+fn further(one: Option<Cursor>, other: Option<Cursor>) -> Option<Cursor> {
+    match (one, other) {
+        (Some(one), Some(other)) if one.position > other.position => Some(one),
+        (one, other) => other.or(one),
     }
 }
 

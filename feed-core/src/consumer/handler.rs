@@ -2,21 +2,17 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
-use std::task::Poll;
 
-use futures_util::FutureExt;
 use serde::de::DeserializeOwned;
 
 use super::call::{self, Answer, Call, Calling};
+use super::guard::{Applying, guarded};
 use super::handler_error::HandlerError;
 use crate::error::StoreError;
 use crate::event::{Event, SubscriptionName};
 use crate::store::{Following, Tx};
-
-type Applying<'a> = Pin<Box<dyn Future<Output = Result<(), HandlerError>> + 'a>>;
 
 /// A handler of single events, with its types erased.
 trait Apply: Send + Sync {
@@ -188,7 +184,7 @@ impl Handlers {
     /// The call may be made several times for one event, each time with the same
     /// [`idempotency_key`](Call::idempotency_key). All events before it are committed when it is made.
     ///
-    /// ```
+    /// ```no_run
     /// use feed_core::{Call, Event, HandlerError, Handlers, Tx};
     /// let http = reqwest::Client::new();
     /// let charge = move |call: Call| {
@@ -319,29 +315,21 @@ impl Handlers {
             };
         }
         tx.set_following(Following::subscription(subscription.as_str()));
+        let may_wait = tx.may_wait();
         for (number, handler) in handlers.iter().enumerate() {
             match handler {
                 Handler::Each { apply, .. } => {
                     let answer = answers.and_then(|answers| answers.get(number)?.as_ref());
                     for (index, event) in run.iter().enumerate() {
                         tx.follow(event);
-                        let failed = |source| RunError {
-                            index: Some(index),
-                            source,
-                        };
-                        guarded(tx, |tx| apply.apply(tx, event, answer))
-                            .await
-                            .and_then(|()| minded(tx))
-                            .map_err(failed)?;
+                        let applied = guarded(may_wait, || apply.apply(tx, event, answer)).await;
+                        failed(tx, applied, Some(index))?;
                     }
                 }
                 Handler::Batch(apply) => {
                     tx.follow_nothing();
-                    let index = (run.len() == 1).then_some(0);
-                    guarded(tx, |tx| apply.apply(tx, run))
-                        .await
-                        .and_then(|()| minded(tx))
-                        .map_err(|source| RunError { index, source })?;
+                    let applied = guarded(may_wait, || apply.apply(tx, run)).await;
+                    failed(tx, applied, (run.len() == 1).then_some(0))?;
                 }
             }
         }
@@ -369,33 +357,15 @@ fn fail_on_purpose(run: &[Event]) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Runs a handler. One that panics, or awaits what is not the transaction, has failed for good; only here is it known
-/// on which event.
-async fn guarded<'t, 'c>(
-    tx: &'t mut Tx<'c>,
-    run: impl FnOnce(&'t mut Tx<'c>) -> Applying<'t>,
-) -> Result<(), HandlerError> {
-    let may_wait = tx.may_wait();
-    let begun = std::panic::catch_unwind(AssertUnwindSafe(|| run(tx)));
-    let mut applying = match begun {
-        Ok(applying) => AssertUnwindSafe(applying).catch_unwind(),
-        Err(panic) => return Err(StoreError::panicked(&*panic).into()),
-    };
-    let applied = poll_fn(|context| match applying.poll_unpin(context) {
-        Poll::Pending if !may_wait => Poll::Ready(Ok(Err(StoreError::ForeignAwait.into()))),
-        polled => polled,
-    });
+/// A handler that goes on after a statement that failed has failed as well.
+fn failed(
+    tx: &Tx<'_>,
+    applied: Result<(), HandlerError>,
+    index: Option<usize>,
+) -> Result<(), RunError> {
     applied
-        .await
-        .unwrap_or_else(|panic| Err(StoreError::panicked(&*panic).into()))
-}
-
-/// A handler that went on after a statement had failed has failed itself, whatever it says: nothing of it can be kept.
-fn minded(tx: &Tx<'_>) -> Result<(), HandlerError> {
-    if tx.has_failed() {
-        return Err(StoreError::FailedStatement.into());
-    }
-    Ok(())
+        .and_then(|()| tx.unfailed().map_err(HandlerError::from))
+        .map_err(|source| RunError { index, source })
 }
 
 impl std::fmt::Debug for Handlers {

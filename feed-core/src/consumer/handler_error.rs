@@ -92,7 +92,7 @@ impl HandlerError {
     }
 
     /// How long to wait at least.
-    pub(super) fn wait(&self) -> Option<Duration> {
+    pub(crate) fn wait(&self) -> Option<Duration> {
         self.retry_after
     }
 

@@ -12,7 +12,7 @@ use super::step::Consumer;
 use crate::client::{ClientOptions, FeedClient};
 use crate::event::SubscriptionName;
 use crate::limits::{
-    LEASE_MS_DEFAULT, PARKED_EVENTS_MAX, PARKED_KEYS_MAX, POLL_INTERVAL_MS_DEFAULT,
+    BACKOFF_MS_MAX, LEASE_MS_DEFAULT, PARKED_EVENTS_MAX, PARKED_KEYS_MAX, POLL_INTERVAL_MS_DEFAULT,
 };
 use crate::store::Store;
 
@@ -22,6 +22,7 @@ pub(super) struct ConsumerOptions {
     pub(super) poll_interval: Duration,
     pub(super) start_at: StartAt,
     pub(super) lease: Duration,
+    pub(super) backoff_max: Duration,
     pub(super) parking: ParkingLimits,
 }
 
@@ -32,6 +33,7 @@ impl Default for ConsumerOptions {
             poll_interval: Duration::from_millis(POLL_INTERVAL_MS_DEFAULT),
             start_at: StartAt::default(),
             lease: Duration::from_millis(LEASE_MS_DEFAULT),
+            backoff_max: Duration::from_millis(BACKOFF_MS_MAX),
             parking: ParkingLimits::default(),
         }
     }
@@ -128,6 +130,13 @@ impl Consumer {
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.options.lease = lease;
+        self
+    }
+
+    /// With this longest wait after steps that failed in a row, [`BACKOFF_MS_MAX`] unless set.
+    #[must_use]
+    pub fn backoff_max(mut self, longest: Duration) -> Self {
+        self.options.backoff_max = longest;
         self
     }
 

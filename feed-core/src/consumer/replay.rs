@@ -168,7 +168,12 @@ impl Consumer {
             HandlerErrorKind::Lasting => attempts < LASTING_TRIES_MAX,
             HandlerErrorKind::Permanent => false,
         };
-        let wait = backoff::after_failure(attempts, rand::random(), source.wait());
+        let wait = backoff::after_failure(
+            attempts,
+            rand::random(),
+            self.options.backoff_max,
+            source.wait(),
+        );
         let (state, next_try) = if again {
             (EventState::Replaying, Some(wall_clock() + wait))
         } else {

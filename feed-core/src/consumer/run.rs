@@ -140,7 +140,12 @@ impl Consumer {
 
     /// Notes a failure that may pass, and says how long to wait.
     async fn wait_after(&mut self, error: &ConsumerError, failures: u32) -> Duration {
-        let wait = backoff::after_failure(failures, rand::random(), error.retry_after());
+        let wait = backoff::after_failure(
+            failures,
+            rand::random(),
+            self.options.backoff_max,
+            error.retry_after(),
+        );
         tracing::warn!(subscription = %self.name, %error, failures, wait_ms = wait.as_millis() as u64, "trying again");
         let reason = error.to_string();
         let doing = Doing {

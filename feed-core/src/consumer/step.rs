@@ -15,7 +15,7 @@ use super::lease::{HolderId, Lease};
 use super::options::ConsumerOptions;
 use super::state::{EventState, SubscriptionState};
 use super::storage::{self, Advance, Doing, Stored, events::Blocked};
-use crate::client::FeedClient;
+use crate::client::{ClientOptions, FeedClient};
 use crate::error::StoreError;
 use crate::event::{Event, EventId, SubscriptionName};
 use crate::faults::{Bug, Point, at, planted};
@@ -175,7 +175,12 @@ impl Consumer {
     /// Takes the subscription, if nobody else holds it and it may be taken.
     async fn take(&mut self) -> Result<StepOutcome, ConsumerError> {
         if self.fetching.is_none() {
-            let client = FeedClient::new(&self.feed_url, self.options.client.clone())?;
+            // By this name the producer tells how far behind this subscription is.
+            let options = ClientOptions {
+                subscription: Some(self.name.clone()),
+                ..self.options.client.clone()
+            };
+            let client = FeedClient::new(&self.feed_url, options)?;
             let (name, url) = (self.name.clone(), self.feed_url.clone());
             self.store
                 .write(async move |tx: &mut Tx<'_>| storage::ensure(tx, &name, &url).await)

@@ -31,12 +31,47 @@ impl EventId {
             .chain_update(subscription.as_bytes())
             .chain_update([0])
             .chain_update(cause.as_bytes())
-            .chain_update(index.to_be_bytes())
-            .finalize();
+            .chain_update(index.to_be_bytes());
+        EventId::derived(cause.time_bits(), digest)
+    }
+
+    /// The id of the timer that is set while `cause` is being handled by `scope`. Set again by the same handler after a
+    /// restore, it is the same.
+    #[cfg(all(feature = "client", feature = "sqlite"))]
+    pub(crate) fn setting(scope: &str, cause: EventId, kind: &str, key: &str) -> Self {
+        let digest = timer_digest("setting", kind, key)
+            .chain_update(scope.as_bytes())
+            .chain_update([0])
+            .chain_update(cause.as_bytes());
+        EventId::derived(cause.time_bits(), digest)
+    }
+
+    /// What the ids of the events derive from that are appended when a timer fires.
+    ///
+    /// Its time is the due time and not that of the setting, which may be long ago: ids stay nearly in order.
+    #[cfg(all(feature = "client", feature = "sqlite"))]
+    pub(crate) fn firing(
+        kind: &str,
+        key: &str,
+        setting: EventId,
+        due: chrono::DateTime<chrono::Utc>,
+    ) -> Self {
+        let due_ms = due.timestamp_millis().clamp(0, (1 << 48) - 1);
+        let [_, _, time_bits @ ..] = due_ms.to_be_bytes();
+        let digest = timer_digest("firing", kind, key).chain_update(setting.as_bytes());
+        EventId::derived(time_bits, digest)
+    }
+
+    fn derived(time_bits: [u8; 6], digest: Sha256) -> Self {
         let mut bytes = [0; 16];
-        bytes[..6].copy_from_slice(&cause.as_bytes()[..6]);
-        bytes[6..].copy_from_slice(&digest[..10]);
+        bytes[..6].copy_from_slice(&time_bits);
+        bytes[6..].copy_from_slice(&digest.finalize()[..10]);
         EventId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
+
+    fn time_bits(self) -> [u8; 6] {
+        let [a, b, c, d, e, f, ..] = *self.as_bytes();
+        [a, b, c, d, e, f]
     }
 
     /// From 16 bytes, most significant first.
@@ -48,6 +83,15 @@ impl EventId {
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
+}
+
+/// Kinds and keys hold no zero byte, so that no two pairs make the same bytes.
+#[cfg(all(feature = "client", feature = "sqlite"))]
+fn timer_digest(what: &str, kind: &str, key: &str) -> Sha256 {
+    let texts = ["timer", what, kind, key];
+    texts.iter().fold(Sha256::new(), |digest, text| {
+        digest.chain_update(text.as_bytes()).chain_update([0])
+    })
 }
 
 impl fmt::Display for EventId {

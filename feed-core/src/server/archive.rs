@@ -4,6 +4,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 
 use super::coding::Coding;
+use super::consumers::Reader;
 use super::problem::Problem;
 use super::problem_types;
 use super::respond::{self, Caching};
@@ -34,9 +35,9 @@ impl From<StoreError> for Elsewhere {
 pub(super) async fn archive(
     pages: &SealedPages,
     (feed, log): (usize, &Log),
+    reader: &Reader,
     headers: &HeaderMap,
-    epoch: &str,
-    file: &str,
+    (epoch, file): (&str, &str),
 ) -> Result<Response, Problem> {
     let (Ok(epoch), Ok(file)) = (epoch.parse::<Epoch>(), file.parse::<ArchiveFile>()) else {
         return Err(no_page(
@@ -50,7 +51,10 @@ pub(super) async fn archive(
         coding: Coding::negotiate(headers),
     };
     match pages.get(key, render(log, epoch, file)).await {
-        Ok(page) => Ok(page.respond(headers)),
+        Ok(page) => {
+            reader.asks_after(page.begins_behind());
+            Ok(page.respond(headers))
+        }
         Err(Elsewhere(response)) => Ok(response),
     }
 }
@@ -76,7 +80,9 @@ async fn render(log: &Log, epoch: Epoch, file: ArchiveFile) -> Result<SealedPage
     let document = build::archive(&state, file.page, events, file.format);
     let tag = respond::archive_tag(&document, file.format);
     let headers = respond::headers(&document, file.format, &tag, Caching::SEALED);
+    let before = file.page.previous();
     Ok(SealedPage::new(
+        before.map_or(Position::START, |page| capacity.last(page)),
         headers,
         respond::body(&document, file.format),
     ))

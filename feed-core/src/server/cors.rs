@@ -18,8 +18,8 @@ use crate::limits::CORS_MAX_AGE_S;
 /// What a page may send beside what any page may. The routes refuse what they do not take.
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 /// What a page may add to a request. `Cache-Control` is how a reader asks past all caches.
-const REQUEST_HEADERS: &str = "Accept, Authorization, Cache-Control, Content-Type, Idempotency-Key, If-None-Match, \
-    Last-Event-ID, Prefer";
+const REQUEST_HEADERS: &str = "Accept, Authorization, Cache-Control, Content-Type, Feed-Subscription, Idempotency-Key, \
+    If-None-Match, Last-Event-ID, Prefer";
 /// What a page may read of an answer beside what any page may.
 const EXPOSED_HEADERS: &str =
     "ETag, Link, Location, Feed-Head, Feed-Caught-Up, Retry-After, Preference-Applied";

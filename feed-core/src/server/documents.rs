@@ -6,6 +6,7 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
+use super::consumers::Reader;
 use super::feed_query::{Begin, FeedQuery};
 use super::look::{Found, Wanted};
 use super::prefer::{self, PREFERENCE_APPLIED};
@@ -23,6 +24,7 @@ use crate::store::{Log, Window};
 pub(super) struct Asked<'a> {
     pub(super) headers: &'a HeaderMap,
     pub(super) query: &'a FeedQuery,
+    pub(super) reader: Reader,
     pub(super) stopping: Stopping,
 }
 
@@ -64,6 +66,7 @@ pub(super) async fn tail(
         limit: query.limit,
     };
     let mut found = wanted.look(log, &after(log, begin).await?).await?;
+    asked.reader.asks_after(found.from.position);
     if is_redirected(query, begin, &wanted)
         && let Some(page) = build::sealed_after(&found.state, found.from.position)
     {
@@ -75,6 +78,7 @@ pub(super) async fn tail(
     {
         // Only now a place is taken, so that those who need not wait are never sent away.
         let waiter = tips.wait()?;
+        let _waiting = asked.reader.waits();
         let after = After::Cursor(found.upto);
         // Interest is registered: what was appended meanwhile is seen by looking again.
         let again = wanted.look(log, &after).await?;

@@ -1,8 +1,9 @@
 //! From a document to a response: representation, caching headers, links.
 
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-
+use serde::Serializer;
 use sha2::{Digest, Sha256};
 
 use super::conditional;
@@ -11,12 +12,8 @@ use super::problem::Problem;
 use super::problem_types;
 use crate::document::{Document, Format, Links, RENDER_VERSION};
 use crate::feed::{FeedIdentity, Visibility};
+use crate::headers::{FEED_CAUGHT_UP, FEED_HEAD};
 use crate::{atom, json};
-
-/// Cursor of the feed's newest event.
-pub(super) const FEED_HEAD: HeaderName = HeaderName::from_static("feed-head");
-/// Whether nothing comes behind the last event of this document: `true` or `false`.
-pub(super) const FEED_CAUGHT_UP: HeaderName = HeaderName::from_static("feed-caught-up");
 
 /// What caches are told of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,4 +200,17 @@ pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
         // Links, tags and cursors are visible ASCII by their types.
         Err(_) => tracing::error!(%name, value, "a header value was left out"),
     }
+}
+
+/// A value of a JSON body as its text.
+pub(super) fn text<S: Serializer>(
+    value: &impl std::fmt::Display,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+/// A time of a JSON body, as all times are written.
+pub(super) fn time<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&crate::event::format_time(*time))
 }

@@ -9,16 +9,17 @@ use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode, header};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tokio::sync::Semaphore;
 
+use super::consumers::{self, Consumers, Reader};
 use super::documents::{self, Asked};
 use super::feed_query::{FeedForm, FeedQuery};
 use super::negotiate::negotiate;
 use super::problem::Problem;
 use super::problem_types;
 use super::query::PathParams;
-use super::respond::unknown_parameter;
+use super::respond::{text, time, unknown_parameter};
 use super::sealed::SealedPages;
 use super::stopping::Stopping;
 use super::tips::Tips;
@@ -59,12 +60,13 @@ struct Feeds {
     pages: SealedPages,
 }
 
-/// One feed, and those who wait for it.
+/// One feed, those who wait for it, and those who were seen following it.
 struct Served {
     /// Its number in this router.
     number: usize,
     log: Log,
     tips: Tips,
+    consumers: Arc<Consumers>,
 }
 
 /// The routes `/feeds` and below, for these feeds of the store.
@@ -104,7 +106,12 @@ pub fn router_with<'a>(
         .map(|(number, feed)| {
             let log = store.log(feed)?;
             let tips = Tips::new(log.clone(), places.clone());
-            Ok(Served { number, log, tips })
+            Ok(Served {
+                number,
+                log,
+                tips,
+                consumers: Arc::default(),
+            })
         })
         .collect::<Result<Vec<_>, InvalidValue>>()?;
     Ok(Router::new()
@@ -115,6 +122,7 @@ pub fn router_with<'a>(
             readable(get(archive_page)),
         )
         .route("/feeds/{feed}/events/{id}", readable(get(event)))
+        .route("/feeds/{feed}/consumers", readable(get(consumers)))
         .route("/feeds/{feed}/{*rest}", get(no_resource))
         .route("/feeds/{feed}/", get(no_resource))
         .route("/feeds/", get(no_resource))
@@ -159,14 +167,6 @@ pub(super) struct FeedEntry {
     updated: DateTime<Utc>,
 }
 
-fn text<S: Serializer>(value: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
-}
-
-fn time<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&crate::event::format_time(*time))
-}
-
 /// With an answer to OPTIONS.
 fn readable(get: MethodRouter<Arc<Feeds>>) -> MethodRouter<Arc<Feeds>> {
     get.options(|| async {
@@ -195,8 +195,7 @@ impl Feeds {
 }
 
 async fn no_resource() -> Problem {
-    let detail =
-        "below a feed there are archive/EPOCH/PAGE.r1.atom, the same as .json, and events/ID";
+    let detail = "below a feed there are archive/EPOCH/PAGE.r1.atom, the same as .json, events/ID, and consumers";
     Problem::new(&problem_types::PATH_UNKNOWN, detail)
 }
 
@@ -237,7 +236,12 @@ async fn own_url(
     stopping: Stopping,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let Served { log, tips, .. } = feeds.find(&feed)?;
+    let Served {
+        log,
+        tips,
+        consumers,
+        ..
+    } = feeds.find(&feed)?;
     let query = FeedQuery::parse(query.as_deref().unwrap_or_default())?;
     let form = match query.form {
         Some(form) => form,
@@ -246,6 +250,7 @@ async fn own_url(
     let asked = Asked {
         headers: &headers,
         query: &query,
+        reader: Reader::of(&headers, consumers),
         stopping,
     };
     match (form, query.begin) {
@@ -279,8 +284,15 @@ async fn archive_page(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     no_parameters(query.as_deref())?;
-    let Served { number, log, .. } = feeds.find(&feed)?;
-    archive::archive(&feeds.pages, (*number, log), &headers, &epoch, &file).await
+    let Served {
+        number,
+        log,
+        consumers,
+        ..
+    } = feeds.find(&feed)?;
+    let reader = Reader::of(&headers, consumers);
+    let feed = (*number, log);
+    archive::archive(&feeds.pages, feed, &reader, &headers, (&epoch, &file)).await
 }
 
 async fn event(
@@ -291,6 +303,16 @@ async fn event(
 ) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
     single::event(&feeds.find(&feed)?.log, &headers, &id, &query).await
+}
+
+async fn consumers(
+    State(feeds): State<Arc<Feeds>>,
+    PathParams(feed): PathParams<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    no_parameters(query.as_deref())?;
+    let Served { log, consumers, .. } = feeds.find(&feed)?;
+    consumers::consumers(log, consumers).await
 }
 
 fn no_parameters(query: Option<&str>) -> Result<(), Problem> {

@@ -11,7 +11,7 @@ use super::conditional;
 use super::respond;
 use crate::document::ArchiveFile;
 use crate::error::StoreError;
-use crate::position::Epoch;
+use crate::position::{Epoch, Position};
 
 /// Bytes that a kept page takes beside its body: key, headers, places in the cache. An estimate.
 const OVERHEAD_BYTES: u64 = 1_024;
@@ -28,6 +28,8 @@ pub(super) struct Key {
 /// A page as it is sent. Cheap to clone: all who ask for it share the bytes.
 #[derive(Debug, Clone)]
 pub(super) struct SealedPage {
+    /// The position before its first event.
+    begins_behind: Position,
     /// All headers that do not come from the request.
     headers: HeaderMap,
     body: Bytes,
@@ -80,10 +82,11 @@ impl SealedPages {
 
 impl SealedPage {
     /// From the headers and the body of a page that is not compressed.
-    pub(super) fn new(mut headers: HeaderMap, body: Vec<u8>) -> Self {
+    pub(super) fn new(begins_behind: Position, mut headers: HeaderMap, body: Vec<u8>) -> Self {
         // Another `Accept-Encoding` would have been answered differently.
         headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
         SealedPage {
+            begins_behind,
             headers,
             body: body.into(),
         }
@@ -101,9 +104,15 @@ impl SealedPage {
         respond::set(&mut headers, header::ETAG, &tag);
         respond::set(&mut headers, header::CONTENT_ENCODING, coding.name());
         Ok(SealedPage {
+            begins_behind: self.begins_behind,
             headers,
             body: body.into(),
         })
+    }
+
+    /// The position before its first event.
+    pub(super) fn begins_behind(&self) -> Position {
+        self.begins_behind
     }
 
     fn tag(&self) -> &str {

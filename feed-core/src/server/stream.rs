@@ -9,6 +9,7 @@ use futures_util::stream::unfold;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::Instant;
 
+use super::consumers::{Reader, Waiting};
 use super::documents::{Asked, after};
 use super::feed_query::Begin;
 use super::look::{Found, Wanted};
@@ -37,6 +38,8 @@ struct Stream {
     log: Log,
     wanted: Wanted,
     waiter: Waiter,
+    reader: Reader,
+    _waiting: Waiting,
     stopping: Stopping,
     /// What was found and not sent yet.
     found: Option<Found>,
@@ -65,6 +68,7 @@ pub(super) async fn stream(
         limit: Some(STREAM_EVENTS_MAX),
     };
     let found = wanted.look(log, &after(log, begin).await?).await?;
+    asked.reader.asks_after(found.from.position);
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     headers.insert(BUFFERING, HeaderValue::from_static("no"));
@@ -73,6 +77,8 @@ pub(super) async fn stream(
         log: log.clone(),
         wanted,
         waiter,
+        reader: asked.reader.clone(),
+        _waiting: asked.reader.waits(),
         stopping: asked.stopping.clone(),
         heartbeat,
         at: found.from,
@@ -107,6 +113,8 @@ fn begin(asked: &Asked<'_>) -> Result<Begin, Problem> {
 impl Stream {
     /// The next piece; none when the stream ends.
     async fn next(&mut self) -> Option<Vec<u8>> {
+        // It comes for more, so it took what came before.
+        self.reader.asks_after(self.at.position);
         loop {
             if self.stopping.is_cancelled() {
                 return None;

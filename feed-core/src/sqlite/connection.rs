@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::StoreError;
 use crate::limits::WRITE_BUSY_MS_MAX;
@@ -25,12 +25,12 @@ pub(super) fn check_library() -> Result<(), StoreError> {
 }
 
 /// The one connection that writes: every commit is synced before it is acknowledged (invariant I2).
-pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn open_writer(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     let opened = |error: rusqlite::Error| StoreError::Open {
         path: path.display().to_string(),
         reason: error.to_string(),
     };
-    let conn = Connection::open(path).map_err(opened)?;
+    let conn = Connection::open_with_flags(path, flags).map_err(opened)?;
     conn.busy_timeout(Duration::from_millis(WRITE_BUSY_MS_MAX))
         .map_err(opened)?;
     if conn.is_readonly(rusqlite::MAIN_DB).map_err(opened)? {

@@ -4,14 +4,14 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::connection::store_error;
-use super::log::{EVENT_COLUMNS, Feed, find};
+use super::log::{EVENT_COLUMNS, Feed, find, time};
 use super::outbox::key;
 use crate::error::StoreError;
 use crate::event::FeedName;
 use crate::filter::Filter;
 use crate::limits::SCAN_EVENTS_MAX;
 use crate::position::{Check, Cursor, Position};
-use crate::store::Scan;
+use crate::store::{RecordedBehind, Scan};
 
 pub(super) fn scan(
     conn: &Connection,
@@ -100,6 +100,38 @@ pub(super) fn cursor_before(
     }
     let found = feed.cursor_at(conn, Position::new(low).unwrap_or_default())?;
     Ok(found.unwrap_or(state.earliest))
+}
+
+pub(super) fn recorded_behind(
+    conn: &Connection,
+    name: &FeedName,
+    positions: &[Position],
+) -> Result<RecordedBehind, StoreError> {
+    let feed = find(conn, name)?;
+    let state = feed.state(conn)?;
+    let mut statement = conn
+        .prepare_cached(
+            "SELECT recorded_us FROM outbox WHERE feed_position BETWEEN ?1 AND ?2 ORDER BY feed_position LIMIT 1",
+        )
+        .map_err(store_error)?;
+    let mut times = Vec::with_capacity(positions.len());
+    for position in positions {
+        // Nothing is behind the newest one, which is where most of them are.
+        if *position >= state.head.position {
+            times.push(None);
+            continue;
+        }
+        let range = [
+            key(feed.number, position.get() + 1),
+            key(feed.number, state.head.position.get()),
+        ];
+        let recorded_us: Option<i64> = statement
+            .query_row(range, |row| row.get(0))
+            .optional()
+            .map_err(store_error)?;
+        times.push(recorded_us.map(time).transpose()?);
+    }
+    Ok(RecordedBehind { state, times })
 }
 
 impl Feed {

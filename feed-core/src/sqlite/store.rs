@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use chrono::{DateTime, Utc};
 use deadpool_sqlite::{Config, Hook, HookError, Pool, Runtime};
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -21,7 +21,7 @@ use crate::feed::{FeedConfig, FeedState};
 use crate::filter::Filter;
 use crate::limits::{READERS_MAX, WRITE_QUEUE_MAX};
 use crate::position::{Cursor, Position};
-use crate::store::{Migrations, Scan, Tx, Window};
+use crate::store::{Migrations, RecordedBehind, Scan, Tx, Window};
 
 pub(crate) struct SqliteStore {
     /// Taken away to close: the writer ends when no sender is left.
@@ -35,15 +35,29 @@ pub(crate) struct SqliteStore {
 }
 
 impl SqliteStore {
-    pub(crate) async fn open(path: PathBuf, migrations: Migrations) -> Result<Self, StoreError> {
+    /// Opens the file, and creates it or changes its schema as these migrations say. Without any, only a file that is
+    /// there and has the schema of this program is taken.
+    pub(crate) async fn open(
+        path: PathBuf,
+        migrations: Option<Migrations>,
+    ) -> Result<Self, StoreError> {
         check_library()?;
         let readers = reader_pool(&path)?;
         let (sender, queue) = mpsc::channel(WRITE_QUEUE_MAX);
         let (committed, commits) = watch::channel(0);
         let runtime = Handle::current();
         let opened = tokio::task::spawn_blocking(move || {
-            let mut conn = open_writer(&path)?;
-            migrate::migrate(&mut conn, &path, migrations)?;
+            let conn = match migrations {
+                Some(migrations) => {
+                    let mut conn = open_writer(&path, OpenFlags::default())?;
+                    migrate::migrate(&mut conn, &path, migrations)?;
+                    conn
+                }
+                None => {
+                    migrate::check(&path)?;
+                    open_writer(&path, OpenFlags::default() - OpenFlags::SQLITE_OPEN_CREATE)?
+                }
+            };
             let watcher = Watcher::start(&path, committed.clone())?;
             let writer = Writer::new(conn, committed)?;
             let thread = std::thread::Builder::new()
@@ -131,6 +145,15 @@ impl SqliteStore {
         time: DateTime<Utc>,
     ) -> Result<Cursor, StoreError> {
         self.with_reader(move |conn| scan::cursor_before(conn, &feed, time))
+            .await
+    }
+
+    pub(crate) async fn recorded_behind(
+        &self,
+        feed: FeedName,
+        positions: Vec<Position>,
+    ) -> Result<RecordedBehind, StoreError> {
+        self.with_reader(move |conn| scan::recorded_behind(conn, &feed, &positions))
             .await
     }
 

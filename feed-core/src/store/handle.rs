@@ -28,6 +28,20 @@ impl Store {
     /// # Errors
     /// When the address or the file is not usable, or the schema is newer than this program.
     pub async fn open(url: &str, migrations: Migrations) -> Result<Self, StoreError> {
+        Store::at(url, Some(migrations)).await
+    }
+
+    /// Opens a service's database that is there, as a program beside the service does: it creates nothing, and leaves the
+    /// schema as it is.
+    ///
+    /// # Errors
+    /// When the address or the file is not usable, there is none, it is not a service's, or its schema is newer or older
+    /// than this program's.
+    pub async fn open_existing(url: &str) -> Result<Self, StoreError> {
+        Store::at(url, None).await
+    }
+
+    async fn at(url: &str, migrations: Option<Migrations>) -> Result<Self, StoreError> {
         if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             return Err(StoreError::Address(format!(
                 "{} (this build has no PostgreSQL store)",
@@ -131,7 +145,7 @@ impl Store {
         })
     }
 
-    /// Changes when an append was committed: by this process at once, by another one within
+    /// Changes when an append or a timer was committed: by this process at once, by another one within
     /// [`WATCH_INTERVAL_MS`](crate::limits::WATCH_INTERVAL_MS). May change without one.
     pub fn commits(&self) -> watch::Receiver<u64> {
         match &self.backend {

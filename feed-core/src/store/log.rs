@@ -55,6 +55,15 @@ pub struct Scan {
     pub upto: Option<Cursor>,
 }
 
+/// When the first events behind some positions were recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedBehind {
+    /// The feed at that moment.
+    pub state: FeedState,
+    /// In the order of the positions; none where no event is behind it.
+    pub times: Vec<Option<DateTime<Utc>>>,
+}
+
 /// Figures of one feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogStats {
@@ -141,6 +150,19 @@ impl Log {
     pub async fn cursor_before(&self, time: DateTime<Utc>) -> Result<Cursor, StoreError> {
         match &self.store.backend {
             Backend::Sqlite(sqlite) => sqlite.cursor_before(self.feed.clone(), time).await,
+        }
+    }
+
+    /// When the first event behind each of these positions was recorded.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownFeed`], or when the database fails.
+    pub async fn recorded_behind(
+        &self,
+        positions: Vec<Position>,
+    ) -> Result<RecordedBehind, StoreError> {
+        match &self.store.backend {
+            Backend::Sqlite(sqlite) => sqlite.recorded_behind(self.feed.clone(), positions).await,
         }
     }
 

@@ -1,13 +1,11 @@
 //! A transaction: a service's own SQL and its events, committed together or not at all (invariant I1).
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Utc};
 
+use super::following::Following;
 use super::value::{FromRow, Value};
 use crate::error::{AppendError, StoreError};
 use crate::event::{Event, EventId, NewEvent, Subject, Version, to_micros};
-use crate::faults::{Bug, planted};
 use crate::limits::EVENTS_PER_APPEND_MAX;
 
 /// A running transaction.
@@ -27,40 +25,6 @@ pub struct Tx<'c> {
 
 pub(crate) enum TxInner<'c> {
     Sqlite(crate::sqlite::SqliteTx<'c>),
-}
-
-/// What is appended in a transaction follows from this.
-#[derive(Debug)]
-pub(crate) enum Following {
-    /// Nothing: a request, or work of the service itself.
-    Nothing,
-    /// An event that a subscription handles, or one of several.
-    Events {
-        subscription: String,
-        cause: Option<Cause>,
-        /// How many follow-ups each event has by now: a handler of several may come back to one.
-        follow_ups: HashMap<EventId, u32>,
-    },
-}
-
-/// The event that is being handled.
-#[derive(Debug, Clone)]
-pub(crate) struct Cause {
-    id: EventId,
-    correlationid: String,
-    traceparent: Option<String>,
-}
-
-#[cfg(feature = "client")]
-impl Following {
-    /// An event of this subscription; which one is said by [`Tx::follow`].
-    pub(crate) fn subscription(subscription: &str) -> Self {
-        Following::Events {
-            subscription: subscription.to_owned(),
-            cause: None,
-            follow_ups: HashMap::new(),
-        }
-    }
 }
 
 /// What the version of a subject has to be for an append to happen (invariant I5).
@@ -195,7 +159,7 @@ impl<'c> Tx<'c> {
     /// Appends events about `subject` to the outbox of `feed`.
     ///
     /// An id that is in the outbox already, with equal type, subject and data, is left as it is. In a handler, events
-    /// without an id get one that derives from the event being handled, and with it their causation, correlation
+    /// without an id get one that derives from the event or timer being handled, and with it their causation, correlation
     /// and trace.
     ///
     /// # Errors
@@ -214,7 +178,7 @@ impl<'c> Tx<'c> {
                 max: EVENTS_PER_APPEND_MAX,
             });
         }
-        if let Following::Events { cause: None, .. } = self.following {
+        if self.following.is_undecided() {
             return Err(AppendError::CauseUnknown);
         }
         let events: Vec<NewEvent> = events.iter().map(|event| self.complete(event)).collect();
@@ -239,30 +203,7 @@ impl<'c> Tx<'c> {
     fn complete(&mut self, event: &NewEvent) -> NewEvent {
         let mut event = event.clone();
         event.time.get_or_insert(self.now);
-        match &mut self.following {
-            Following::Events {
-                subscription,
-                cause: Some(cause),
-                follow_ups,
-            } => {
-                // Counted for every event, with an id or without, so that an index depends on the handler alone.
-                let index = follow_ups.entry(cause.id).or_default();
-                let derived = EventId::follow_up(subscription, cause.id, *index);
-                *index += 1;
-                if planted(Bug::FollowUpIdsRandom) {
-                    event.id = Some(EventId::now());
-                }
-                event.id.get_or_insert(derived);
-                event.causationid.get_or_insert(cause.id);
-                event
-                    .correlationid
-                    .get_or_insert_with(|| cause.correlationid.clone());
-                event.traceparent = event.traceparent.or_else(|| cause.traceparent.clone());
-            }
-            Following::Events { .. } | Following::Nothing => {
-                event.id.get_or_insert_with(EventId::now);
-            }
-        }
+        self.following.complete(&mut event);
         event
     }
 
@@ -270,14 +211,7 @@ impl<'c> Tx<'c> {
     ///
     /// Elsewhere it is known what an event follows from, or it follows from none, and this changes nothing.
     pub fn follow(&mut self, event: &Event) {
-        if let Following::Events { cause, .. } = &mut self.following {
-            let correlationid = event.correlationid.clone();
-            *cause = Some(Cause {
-                id: event.id,
-                correlationid: correlationid.unwrap_or_else(|| event.id.to_string()),
-                traceparent: event.traceparent.clone(),
-            });
-        }
+        self.following.follow(Some(event));
     }
 
     /// Whether work may be pending: on SQLite it is polled once, and whatever it waits for is not the transaction.
@@ -297,9 +231,7 @@ impl<'c> Tx<'c> {
     /// From here on it has to be said anew which event is followed.
     #[cfg(feature = "client")]
     pub(crate) fn follow_nothing(&mut self) {
-        if let Following::Events { cause, .. } = &mut self.following {
-            *cause = None;
-        }
+        self.following.follow(None);
     }
 
     /// What the clock of leases says: on every instance that may hold the same subscription the same.
@@ -308,6 +240,30 @@ impl<'c> Tx<'c> {
         match self.inner {
             TxInner::Sqlite(_) => crate::sqlite::lease_clock(),
         }
+    }
+
+    /// What is being handled.
+    #[cfg(feature = "client")]
+    pub(crate) fn following(&self) -> &Following {
+        &self.following
+    }
+
+    /// Whoever waits for commits is woken by this one, as by one that appended.
+    #[cfg(feature = "client")]
+    pub(crate) fn announce(&mut self) {
+        self.appended = true;
+    }
+
+    /// Nothing when no statement failed.
+    ///
+    /// # Errors
+    /// [`StoreError::FailedStatement`] for work that went on after one did.
+    #[cfg(feature = "client")]
+    pub(crate) fn unfailed(&self) -> Result<(), StoreError> {
+        if self.failed {
+            return Err(StoreError::FailedStatement);
+        }
+        Ok(())
     }
 
     /// Whether a statement failed.

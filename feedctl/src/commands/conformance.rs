@@ -12,7 +12,7 @@ use crate::output::{self, Color, ColorWhen, Painted};
 const AFTER_HELP: &str = "\
 The ids of the rules are those of docs/protocol.md. Not checked, since no request can show them:
   C2 K2 L7 L9 A5 B2 P2 P3   bind readers, not servers
-  W4 S4                     need a server that is full, or stops
+  W4 S4 F3                  need a server that is full, or stops
 Nothing is written to the server but by the command of --append; POST and PATCH are sent without a body, to see them refused.
 
 Exit codes: 0 no rule failed, 1 a rule failed (with --strict: or was skipped), 2 nothing could be checked.
@@ -70,7 +70,7 @@ enum Format {
 
 pub(crate) async fn run(args: Args, color: ColorWhen) -> Result<(), CliError> {
     if args.list {
-        return print(list(args.output)?).await;
+        return output::print(list(args.output)?).await;
     }
     // Without --list the command line has one.
     let mut options = Options::new(args.url.unwrap_or_default());
@@ -110,7 +110,7 @@ pub(crate) async fn run(args: Args, color: ColorWhen) -> Result<(), CliError> {
             rows.collect::<String>() + &report.summary() + "\n"
         }
     };
-    print(text).await?;
+    output::print(text).await?;
     if args.output == Format::Json {
         output::tell(&report.summary());
     }
@@ -131,13 +131,6 @@ fn explain(error: SetupError) -> CliError {
         }
         error => error.to_string(),
     })
-}
-
-async fn print(text: String) -> Result<(), CliError> {
-    match output::write(text.into_bytes()).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(CliError::Usage(format!("stdout: {error}"))),
-    }
 }
 
 /// The rules that there are.

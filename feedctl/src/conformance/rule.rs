@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::kit::Kit;
 use super::{
-    atom, bounds, caching, cursors, documents, events, filters, json, linking, methods,
+    atom, bounds, caching, cursors, documents, events, filters, following, json, linking, methods,
     negotiation, parameters, payload, problems, resources, stream, waiting,
 };
 
@@ -109,6 +109,7 @@ fn all() -> impl Iterator<Item = &'static Rule> {
         filters::RULES,
         waiting::RULES,
         stream::RULES,
+        following::RULES,
         linking::RULES,
         caching::RULES,
         negotiation::RULES,
@@ -173,6 +174,10 @@ pub const UNCHECKED: &[Unchecked] = &[
         why: "needs a server that stops",
     },
     Unchecked {
+        id: "F3",
+        why: "needs a server with as many readers as it remembers",
+    },
+    Unchecked {
         id: "L7",
         why: "binds readers: they follow no link to another origin",
     },
@@ -199,7 +204,7 @@ pub const UNCHECKED: &[Unchecked] = &[
 ];
 
 /// The order of the ids' letters in the protocol document.
-const LETTERS: &str = "ECKRDQWSLHNJABP";
+const LETTERS: &str = "ECKRDQWSFLHNJABP";
 
 /// Where the rule stands.
 pub(super) fn order(id: &str) -> (usize, u32) {

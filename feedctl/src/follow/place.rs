@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
-use feed_core::{After, Cursor};
+use feed_core::{After, Cursor, StartAt};
 
 /// A place in a feed, as a person names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,14 @@ impl Place {
         match self {
             Place::After(after) => ("after", after.to_string()),
             Place::Since(time) => ("since", time.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+        }
+    }
+
+    /// The place as consumers name it.
+    pub(crate) fn start_at(self) -> StartAt {
+        match self {
+            Place::After(after) => StartAt::After(after),
+            Place::Since(time) => StartAt::Since(time),
         }
     }
 

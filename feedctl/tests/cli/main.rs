@@ -12,5 +12,8 @@
 mod conformance;
 mod feed;
 mod process;
+mod sub;
+mod sub_changes;
+mod subscriber;
 mod tail;
 mod tail_failures;

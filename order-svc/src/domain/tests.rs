@@ -101,12 +101,6 @@ fn complete() -> OrderCommand {
     }
 }
 
-fn expire() -> OrderCommand {
-    OrderCommand::Expire {
-        created_until: at(100),
-    }
-}
-
 /// The past that leads to each status.
 fn pasts() -> [(Status, Vec<OrderEvent>); 6] {
     [
@@ -142,7 +136,7 @@ fn nothing_can_be_asked_of_an_order_that_was_not_placed() {
         reject(),
         complete(),
         OrderCommand::Cancel,
-        expire(),
+        OrderCommand::Expire,
     ] {
         Given::<Order>::nothing()
             .when(&command)
@@ -197,7 +191,7 @@ fn activation_completes_a_confirmed_order_and_no_other() {
 fn only_an_order_in_update_can_be_cancelled_or_expire() {
     for (status, past) in pasts() {
         let cancel = Given::<Order>::events(&past).when(&OrderCommand::Cancel);
-        let expire = Given::<Order>::events(&past).when(&expire());
+        let expire = Given::<Order>::events(&past).when(&OrderCommand::Expire);
         if status == Status::Update {
             cancel.then(&[cancelled()]);
             expire.then(&[expired()]);
@@ -211,16 +205,6 @@ fn only_an_order_in_update_can_be_cancelled_or_expire() {
             expire.then_refused(&settled);
         }
     }
-}
-
-#[test]
-fn an_order_expires_when_it_has_waited_long_enough() {
-    let too_early = OrderCommand::Expire {
-        created_until: at(99),
-    };
-    Given::<Order>::events(&[created()])
-        .when(&too_early)
-        .then_refused(&OrderError::InTime(order_id()));
 }
 
 #[test]

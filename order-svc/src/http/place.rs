@@ -1,18 +1,20 @@
 //! `POST /orders`: places an order; at most once for an `Idempotency-Key`.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use feed_core::server::openapi::text_schema;
 use feed_core::server::{JsonBody, Problem};
-use feed_core::{DecideError, Store, StoreError, Tx};
+use feed_core::{DecideError, StoreError, Tx};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::problem_types as own;
-use super::refused;
+use super::{Orders, refused};
 use crate::domain::{CustomerId, OrderCommand, OrderError, OrderId, RequestedMbps};
 use crate::storage::{self, OrderRow};
 
@@ -84,16 +86,18 @@ impl From<StoreError> for PlaceError {
     )),
 )]
 pub(super) async fn place(
-    State(store): State<Store>,
+    State(orders): State<Orders>,
     headers: HeaderMap,
     JsonBody(order): JsonBody<PlaceOrder>,
 ) -> Result<Response, Problem> {
     let idempotency = idempotency(&headers, &order)?;
     let order_id = OrderId::now();
     let id = order_id.clone();
-    let placed = store
+    let order_expiry = orders.order_expiry;
+    let placed = orders
+        .store
         .write(async move |tx: &mut Tx<'_>| {
-            place_once(tx, &order_id, &order, idempotency.as_ref()).await
+            place_once(tx, &order_id, &order, order_expiry, idempotency.as_ref()).await
         })
         .await;
     match placed {
@@ -114,11 +118,12 @@ pub(super) async fn place(
     }
 }
 
-/// Key, events, row and answer commit together.
+/// Key, events, row, timer and answer commit together.
 async fn place_once(
     tx: &mut Tx<'_>,
     order_id: &OrderId,
     order: &PlaceOrder,
+    order_expiry: Duration,
     idempotency: Option<&Idempotency>,
 ) -> Result<Placement, PlaceError> {
     if let Some(Idempotency {
@@ -142,11 +147,9 @@ async fn place_once(
         requested_mbps: order.requested_mbps,
         created_at: tx.now(),
     };
-    let decided = storage::carry_out(tx, order_id, &create)
+    let row = storage::place(tx, order_id, &create, order_expiry)
         .await
         .map_err(PlaceError::Decide)?;
-    let row = OrderRow::new(&decided.after, tx.now())
-        .ok_or_else(|| StoreError::Corrupt(format!("order {order_id} was not placed")))?;
     let answer =
         serde_json::to_string(&row).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     if let Some(Idempotency { key, .. }) = idempotency {

@@ -47,6 +47,7 @@ impl Service {
                     .iter()
                     .map(|origin| origin.parse().unwrap())
                     .collect(),
+                order_expiry: Duration::from_secs(900),
             }),
             poller: None,
         };
@@ -429,6 +430,7 @@ async fn a_busy_port_is_told_before_anything_is_written() {
             listen: listener.local_addr().unwrap(),
             tokens: None,
             cors_origins: Vec::new(),
+            order_expiry: Duration::from_secs(900),
         }),
         poller: None,
     };

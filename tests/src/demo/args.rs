@@ -24,6 +24,13 @@ pub struct Args {
     /// Leave the services running at the end
     #[arg(long)]
     pub keep: bool,
+    /// Let the services read each other's feeds through proxies that do damage: answers come late, broken off, failing,
+    /// as garbage, old, with events missing, doubled or swapped. All orders have to be settled as calculated all the same
+    #[arg(long, conflicts_with = "keep")]
+    pub chaos: bool,
+    /// What the damage is drawn from: the same seed does the same to the same requests [default: a random one]
+    #[arg(long, value_name = "N", requires = "chaos")]
+    pub seed: Option<u64>,
     /// Port of order-svc on 127.0.0.1; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 8081)]
     pub order_port: u16,

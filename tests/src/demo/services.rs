@@ -36,6 +36,22 @@ impl Addresses {
     }
 }
 
+/// Where the services find each other's feeds.
+pub(super) struct FeedUrls {
+    pub(super) orders: String,
+    pub(super) customers: String,
+}
+
+impl FeedUrls {
+    /// At the services themselves.
+    pub(super) fn direct(addresses: Addresses) -> Self {
+        FeedUrls {
+            orders: format!("http://{}/feeds/orders", addresses.order),
+            customers: format!("http://{}/feeds/customers", addresses.customer),
+        }
+    }
+}
+
 fn address(flag: &str, port: u16) -> Result<SocketAddr, Failure> {
     if port == 0 {
         return free_address();
@@ -62,6 +78,7 @@ impl Plan {
     pub(super) fn new(
         args: &Args,
         addresses: Addresses,
+        feeds: FeedUrls,
         folder: &Path,
         binaries: &Binaries,
     ) -> Self {
@@ -97,7 +114,7 @@ impl Plan {
             addresses.order,
             folder.join("order.db"),
             "--customers-feed",
-            format!("http://{}/feeds/customers", addresses.customer),
+            feeds.customers,
         );
         let mut customer = spec(
             "customer-svc",
@@ -105,7 +122,7 @@ impl Plan {
             addresses.customer,
             customer_database.clone(),
             "--orders-feed",
-            format!("http://{}/feeds/orders", addresses.order),
+            feeds.orders,
         );
         order.detached = args.keep;
         customer.detached = args.keep;

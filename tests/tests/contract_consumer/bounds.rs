@@ -285,7 +285,7 @@ async fn i12_documents_in_a_circle_make_no_hot_loop() {
             }
             assert_eq!(server.targets().await.len(), 10);
             // Out of the circle it goes on.
-            for place in ["/a", "/b"] {
+            for place in ["/a", "/b", &feed.after(3)] {
                 let next = format!("/feeds/lamps?after={}", feed.cursor(5));
                 let said = Said {
                     next: Some(next),

@@ -184,7 +184,10 @@ async fn a_wait_comes_on_top_of_the_time_for_a_request() {
     let client = FeedClient::new(&server.feed_url(), options).unwrap();
     let url = client.tail(&After::Start);
     let error = client.fetch(&url, FetchOptions::default()).await;
-    assert!(matches!(error, Err(ClientError::Connection { .. })));
+    assert!(matches!(
+        error,
+        Err(ClientError::Timeout { limit_ms: 500, .. })
+    ));
     let waiting = FetchOptions {
         wait: Some(Duration::from_secs(5)),
         ..FetchOptions::default()

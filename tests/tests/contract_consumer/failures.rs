@@ -249,6 +249,7 @@ async fn i08_a_truncated_body_is_not_applied_in_part() {
             feed_core::StepOutcome::Applied { .. }
         ) {}
         reader.assert_applied(&feed, 5).await;
-        assert_eq!(server.connections(), 6);
+        // What comes behind it may have been asked for by then.
+        assert!((6..=7).contains(&server.connections()));
     }
 }

@@ -18,6 +18,7 @@ mod documents;
 mod failures;
 mod handlers;
 mod histories;
+mod hostile;
 mod inbox;
 mod leases;
 mod live;

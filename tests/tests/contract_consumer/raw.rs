@@ -16,7 +16,12 @@ pub(crate) enum Answer {
     Endless(Vec<u8>),
     /// These bytes, then nothing more; the connection stays open.
     Silence(Vec<u8>),
+    /// The first bytes at once, the others one by one, [`DRIP_MS`] apart; then the end of the connection.
+    Drip(Vec<u8>, Vec<u8>),
 }
+
+/// Time between two bytes that drip, in milliseconds.
+pub(crate) const DRIP_MS: u64 = 20;
 
 /// The server; it stops when this is dropped.
 pub(crate) struct RawServer {
@@ -110,6 +115,16 @@ async fn play(mut stream: TcpStream, answer: Answer, sent: &AtomicUsize) -> Opti
         Answer::Silence(bytes) => {
             let _ = stream.write_all(&bytes).await;
             Some(stream)
+        }
+        Answer::Drip(at_once, bytes) => {
+            let _ = stream.write_all(&at_once).await;
+            for byte in bytes {
+                tokio::time::sleep(std::time::Duration::from_millis(DRIP_MS)).await;
+                if stream.write_all(&[byte]).await.is_err() {
+                    break;
+                }
+            }
+            None
         }
     }
 }

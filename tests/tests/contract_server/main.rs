@@ -10,6 +10,7 @@
 mod bounds;
 mod caching;
 mod codings;
+mod consumers;
 mod cors;
 mod cursors;
 mod documents;

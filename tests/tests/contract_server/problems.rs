@@ -105,6 +105,7 @@ async fn a_parameter_that_is_not_known_is_refused() {
     let event = &scene.events().await[0];
     for path in [
         "/feeds".to_owned(),
+        "/feeds/lamps/consumers".to_owned(),
         format!("/feeds/lamps/archive/{}/1.r1.json", event.epoch),
         format!("/feeds/lamps/events/{}", event.id),
     ] {
@@ -126,6 +127,7 @@ async fn what_is_not_there_is_told_by_its_own_type() {
         ("/feeds/switches".to_owned(), "feed-unknown"),
         ("/feeds/switches?after=start".to_owned(), "feed-unknown"),
         ("/feeds/Lamps".to_owned(), "feed-unknown"),
+        ("/feeds/switches/consumers".to_owned(), "feed-unknown"),
         (
             format!("/feeds/switches/archive/{epoch}/1.r1.atom"),
             "feed-unknown",

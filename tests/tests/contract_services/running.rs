@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use customer_svc::Application as CustomerSvc;
+use feed_core::client::AllowedAddresses;
 use order_svc::Application as OrderSvc;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -12,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long is waited for something that has to happen.
 const WAIT: Duration = Duration::from_secs(30);
+/// A lease that outlives a test.
+const LEASE: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Nobody listens there: a consumer of it waits.
 pub(crate) const NOWHERE: &str = "http://127.0.0.1:9/feeds/nowhere";
@@ -59,12 +62,15 @@ pub(crate) async fn order_svc(
             listen: ([127, 0, 0, 1], 0).into(),
             tokens: None,
             cors_origins: Vec::new(),
+            order_expiry: expiry,
         }),
         poller: customers_feed.map(|feed| order_svc::PollerSettings {
             customers_feed: feed.to_owned(),
             customers_token_file: None,
             poll_interval: POLL_INTERVAL,
-            order_expiry: expiry,
+            lease: LEASE,
+            retry_max: WAIT,
+            addresses: AllowedAddresses::Any,
         }),
     };
     let stop = CancellationToken::new();
@@ -84,6 +90,9 @@ pub(crate) async fn customer_svc(folder: &TempDir, orders_feed: Option<&str>) ->
             orders_feed: feed.to_owned(),
             orders_token_file: None,
             poll_interval: POLL_INTERVAL,
+            lease: LEASE,
+            retry_max: WAIT,
+            addresses: AllowedAddresses::Any,
         }),
     };
     let stop = CancellationToken::new();

@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::sync::Semaphore;
 
 use crate::running::{Running, Setup};
-use crate::witness::{Witness, assert_applied_once};
+use crate::witness::{Witness, assert_applied_once, assert_no_timers};
 
 const KILLS: usize = 50;
 /// Orders that are placed in one go; more follow until the last kill.
@@ -80,6 +80,7 @@ async fn i01_i03_i04_i05_i07_i08_fifty_kills_lose_and_repeat_nothing() {
         running.customer.terminate().await.unwrap().success(),
         "SIGTERM ends with exit code 0"
     );
+    assert_no_timers(&running.database("order.db"));
     assert_applied_once(
         &running.database("order.db"),
         "orders/customers",

@@ -10,6 +10,7 @@
 #![allow(clippy::print_stdout, reason = "the seed of a random run")]
 
 mod crashes;
+mod expiry;
 mod running;
 mod sagas;
 mod witness;

@@ -144,3 +144,12 @@ pub(crate) fn assert_applied_once(database: &std::path::Path, subscription: &str
         (followed, followed, None)
     );
 }
+
+/// i01: what was settled has no timer any more, and none is left over or has failed.
+pub(crate) fn assert_no_timers(database: &std::path::Path) {
+    let conn = Connection::open(database).unwrap();
+    let timers: i64 = conn
+        .query_row("SELECT count(*) FROM timers", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(timers, 0);
+}

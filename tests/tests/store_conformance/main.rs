@@ -13,6 +13,8 @@ mod appending;
 mod concurrency;
 mod reading;
 mod searching;
+mod timers;
+mod timers_failing;
 
 use std::sync::Arc;
 

@@ -151,3 +151,17 @@ async fn what_is_no_feed_has_nothing_to_search() {
         Err(StoreError::UnknownFeed(_))
     ));
 }
+
+#[tokio::test]
+async fn the_time_of_what_comes_next_is_found_for_many_places() {
+    let store = filled(30).await;
+    let log = store.log("first").unwrap();
+    let events = all(&store).await;
+    let places = [29, 0, 30, 7, 7, 31];
+    let found = log.recorded_behind(places.map(at).to_vec()).await.unwrap();
+    assert_eq!(found.state.head, events[29].cursor());
+    let expected = places.map(|place| events.get(place as usize).map(|event| event.recorded));
+    assert_eq!(found.times, expected);
+    let nothing = log.recorded_behind(Vec::new()).await.unwrap();
+    assert_eq!(nothing.times, []);
+}

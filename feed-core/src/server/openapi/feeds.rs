@@ -32,6 +32,10 @@ pub(super) fn paths(names: &[&str]) -> Map<String, Value> {
             "/feeds/{feed}/events/{id}".to_owned(),
             json!({ "get": event(&feed) }),
         ),
+        (
+            "/feeds/{feed}/consumers".to_owned(),
+            json!({ "get": consumers(&feed) }),
+        ),
     ])
 }
 
@@ -184,8 +188,17 @@ fn none_match() -> Value {
     })
 }
 
-fn own_url_headers() -> [Value; 3] {
+fn subscription() -> Value {
+    json!({
+        "name": "Feed-Subscription", "in": "header",
+        "schema": { "$ref": "#/components/schemas/SubscriptionName" },
+        "description": "Who asks, for those who look at `/feeds/{feed}/consumers`; it changes nothing else",
+    })
+}
+
+fn own_url_headers() -> [Value; 4] {
     [
+        subscription(),
         none_match(),
         json!({
             "name": "Prefer", "in": "header", "schema": { "type": "string" },
@@ -274,7 +287,7 @@ fn archive(feed: &Value) -> Value {
     json!({
         "tags": ["feeds"], "operationId": "feed_archive", "summary": "One sealed page, oldest first",
         "description": "Follow links to come here: `next` from `after=start` on, or `prev-archive` from the head.",
-        "parameters": [feed, epoch, file, none_match()],
+        "parameters": [feed, epoch, file, none_match(), subscription()],
         "responses": { "200": ok, "304": not_modified(&named), "307": redirected(redirect) },
         PROBLEMS: [
             usual(&types::PARAMETER_UNKNOWN), usual(&types::FEED_UNKNOWN), usual(&types::PAGE_UNKNOWN),
@@ -307,5 +320,21 @@ fn event(feed: &Value) -> Value {
             usual(&types::PARAMETER_UNKNOWN), usual(&types::PARAMETER_INVALID), usual(&types::FEED_UNKNOWN),
             usual(&types::EVENT_UNKNOWN), usual(&types::NOT_ACCEPTABLE),
         ],
+    })
+}
+
+/// Who follows the feed.
+fn consumers(feed: &Value) -> Value {
+    let schema = json!({ "$ref": "#/components/schemas/ConsumerList" });
+    json!({
+        "tags": ["feeds"], "operationId": "feed_consumers", "summary": "Who follows the feed, and how far behind",
+        "description": "Readers that name themselves by `Feed-Subscription`, as this process saw them last: where they \
+                        asked at the tail, or for a sealed page that no cache had. Nobody has verified the names.",
+        "parameters": [feed],
+        "responses": { "200": {
+            "description": "Those that were seen not too long ago", "headers": header_refs(&["Cache-Control"]),
+            "content": { "application/json": { "schema": schema } },
+        } },
+        PROBLEMS: [usual(&types::PARAMETER_UNKNOWN), usual(&types::FEED_UNKNOWN)],
     })
 }

@@ -5,10 +5,11 @@ use utoipa::PartialSchema;
 
 use super::refusals::{PROBLEMS, usual};
 use super::types::{CHECK, EPOCH, UUID, VISIBLE, whole};
-use crate::event::{EventId, FeedName};
+use crate::event::{EventId, FeedName, SubscriptionName};
 use crate::limits::{ATTRIBUTE_BYTES_MAX, EVENT_TYPE_BYTES_MAX, SUBJECT_BYTES_MAX, VERSION_MAX};
 use crate::position::Cursor;
 use crate::server::Limit;
+use crate::server::consumers::{ConsumerEntry, ConsumerList};
 use crate::server::health::{Alive, Ready, Version};
 use crate::server::problem_type::ProblemType;
 use crate::server::problem_types as types;
@@ -26,6 +27,8 @@ is GET there is HEAD, which answers the same without the body.";
 pub(super) fn schemas() -> Map<String, Value> {
     let derived = [
         ("Alive", Alive::schema()),
+        ("ConsumerEntry", ConsumerEntry::schema()),
+        ("ConsumerList", ConsumerList::schema()),
         ("Cursor", Cursor::schema()),
         ("EventId", EventId::schema()),
         ("FeedEntry", FeedEntry::schema()),
@@ -33,6 +36,7 @@ pub(super) fn schemas() -> Map<String, Value> {
         ("FeedName", FeedName::schema()),
         ("Limit", Limit::schema()),
         ("Ready", Ready::schema()),
+        ("SubscriptionName", SubscriptionName::schema()),
         ("Version", Version::schema()),
     ];
     let mut schemas: Map<String, Value> = derived

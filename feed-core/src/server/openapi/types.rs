@@ -4,8 +4,10 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::{Object, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::event::{EventId, FeedName};
-use crate::limits::{FEED_NAME_BYTES_MAX, LIST_ITEMS_DEFAULT, LIST_ITEMS_MAX};
+use crate::event::{EventId, FeedName, SubscriptionName};
+use crate::limits::{
+    FEED_NAME_BYTES_MAX, LIST_ITEMS_DEFAULT, LIST_ITEMS_MAX, SUBSCRIPTION_NAME_BYTES_MAX,
+};
 use crate::position::Cursor;
 use crate::server::Limit;
 
@@ -75,6 +77,11 @@ schema!(
 schema!(
     FeedName,
     text_schema("^[a-z0-9][a-z0-9-]*$", 1, FEED_NAME_BYTES_MAX).examples(["orders"])
+);
+
+schema!(
+    SubscriptionName,
+    text_schema("^[a-z0-9_/-]+$", 1, SUBSCRIPTION_NAME_BYTES_MAX).examples(["customers/orders"])
 );
 
 schema!(

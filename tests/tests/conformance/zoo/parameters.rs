@@ -206,3 +206,45 @@ async fn a_stream_that_is_silent_for_ever_is_caught() {
     let seen = caught("S2", "no cursor ever", silent).await;
     assert!(seen.contains("no cursor came within"), "{seen}");
 }
+
+#[tokio::test]
+async fn broken_lists_of_consumers_are_caught() {
+    let is_list = |asked: &str| asked == "/consumers";
+    for (from, to) in [
+        ("\"head\":\"", "\"head\":\"x"),
+        ("\"consumers\":", "\"clients\":"),
+        ("\"lag_seconds\":", "\"lag_seconds\":-"),
+        ("\"lag_events\":", "\"behind\":"),
+        ("\"seen\":\"", "\"seen\":\"at "),
+        ("\"waiting\":", "\"waits\":"),
+        ("feedctl/conformance", "Feedctl"),
+    ] {
+        let spoiled = answers(move |asked, answer| {
+            if is_list(&asked.path) {
+                answer.replace(from, to);
+            }
+        });
+        caught("R6", from, spoiled).await;
+    }
+    let refused = answers(|asked, answer| {
+        if asked.has("feed-subscription") && !asked.query.is_empty() {
+            answer.become_text(400, "application/problem+json", "{}");
+        }
+    });
+    caught("F1", "a name is refused", refused).await;
+    let other = requests(|asked, request| {
+        if asked.has("feed-subscription") && asked.query.contains("limit=1") {
+            set_query(request, "after=1&limit=1");
+        }
+    });
+    caught("F1", "a name is answered something else", other).await;
+    for field in ["\"position\":", "\"lag_events\":"] {
+        let more = format!("{field}1");
+        let spoiled = answers(move |asked, answer| {
+            if is_list(&asked.path) {
+                answer.replace(field, &more);
+            }
+        });
+        caught("F2", field, spoiled).await;
+    }
+}
