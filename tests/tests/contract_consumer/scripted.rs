@@ -94,9 +94,18 @@ impl ScriptedFeed {
         self.tail_of(format, self.events(positions), last)
     }
 
-    /// A tail document without events, for a reader who stands at `position`.
+    /// A tail document without events, for a reader who stands at `position`, as long as the feed has no more.
     pub(crate) fn nothing_after(&self, format: Format, position: u64) -> ResponseTemplate {
-        self.tail_of(format, Vec::new(), position)
+        let cursor = self.cursor(position);
+        respond(
+            format,
+            Vec::new(),
+            Said {
+                next: Some(format!("lamps?after={cursor}")),
+                head: Some(cursor),
+                caught_up: Some(true),
+            },
+        )
     }
 
     /// A tail document with any events, whose `next` goes on behind `last`.
