@@ -74,6 +74,8 @@ pub(super) enum BatchError {
         count: usize,
         source: HandlerError,
     },
+    /// The rebuild's switch failed, and no event is at fault.
+    Switch(HandlerError),
     /// The subscription is not held any more, or another instance has moved the cursor.
     Superseded,
     /// The database failed.
@@ -121,10 +123,24 @@ impl Batch {
             None => limit,
         };
         if limit == 0 {
-            return Ok(self.nothing());
+            return self.pass_nothing(tx).await;
         }
         let progress = self.apply_events(tx, limit).await?;
         self.move_on(tx, &progress).await
+    }
+
+    /// A rebuild has nothing to follow yet; but it may take the live one's place, which had parked events before.
+    async fn pass_nothing(&self, tx: &mut Tx<'_>) -> Result<Applied, BatchError> {
+        let Some(cursor) = self.from else {
+            return Ok(self.nothing());
+        };
+        if !storage::renew(tx, &self.subscription, &self.lease, self.lease_for).await? {
+            return Err(BatchError::Superseded);
+        }
+        Ok(Applied {
+            switched: self.end_rebuild(tx, cursor).await?,
+            ..self.nothing()
+        })
     }
 
     /// What became of a batch of which nothing was passed.
@@ -163,14 +179,15 @@ impl Batch {
         let Some(event) = events.get(index) else {
             return Ok(0);
         };
+        // Also what waits is noted: it may be gone from there when its id comes again.
+        if !self.is_new(tx, event).await? {
+            progress.duplicates += 1;
+            return Ok(1);
+        }
         let key = self.rules.ordering.of(event);
         if self.blocked.contains(&key) && !planted(Bug::WaitingNotHeld) {
             storage::events::keep(tx, &self.subscription, &waiting(event, &key)).await?;
             progress.waiting += 1;
-            return Ok(1);
-        }
-        if !self.is_new(tx, event).await? {
-            progress.duplicates += 1;
             return Ok(1);
         }
         let run = self.run(tx, &events[index..]).await?;
@@ -334,6 +351,7 @@ impl Batch {
         if !planted(Bug::CursorWithoutPark) {
             storage::events::keep(tx, &self.subscription, &kept).await?;
         }
+        self.is_new(tx, event).await?;
         at(Point::Parked);
         let progress = Progress {
             events: 1,

@@ -43,6 +43,7 @@ impl Consumer {
                 Ok(StepOutcome::Superseded)
             }
             Err(BatchError::Store(error)) => Err(error.into()),
+            Err(BatchError::Switch(source)) => Err(ConsumerError::switch(source)),
             Err(BatchError::Handler { source, .. }) => self.failed(batch, source).await,
         }
     }
@@ -163,6 +164,7 @@ impl Consumer {
             held.retrying = false;
             held.parked += applied.waiting;
             held.renewed = Instant::now();
+            held.looked = held.renewed;
         }
         tracing::debug!(subscription = %self.name, events, unhandled = applied.unhandled, duplicates = applied.duplicates,
             waiting = applied.waiting, %cursor, "applied");
@@ -242,6 +244,7 @@ impl Consumer {
                 Ok(StepOutcome::Superseded)
             }
             Err(BatchError::Store(error)) => Err(error.into()),
+            Err(BatchError::Switch(source)) => Err(ConsumerError::switch(source)),
             // Parking runs no handler.
             Err(BatchError::Handler { source, .. }) => {
                 Err(StoreError::Panicked(source.to_string()).into())
@@ -266,14 +269,16 @@ impl Consumer {
         let Some(held) = &mut self.held else {
             return Ok(false);
         };
+        // Before it is so: a step that is dropped may have been committed.
+        held.retrying = true;
+        held.troubled = true;
         let (name, lease, lease_for) = (self.name.clone(), held.lease, self.options.lease);
         let (event, key, error) = (
             event.clone(),
             self.rules.ordering.of(event),
             source.to_string(),
         );
-        let kept: bool = self
-            .store
+        self.store
             .write(async move |tx: &mut Tx<'_>| {
                 let kept = Kept {
                     event: &event,
@@ -289,10 +294,7 @@ impl Consumer {
                 }
                 Ok::<_, StoreError>(held)
             })
-            .await?;
-        held.retrying = true;
-        held.troubled = true;
-        Ok(kept)
+            .await
     }
 }
 

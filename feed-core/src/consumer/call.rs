@@ -74,3 +74,17 @@ pub(super) async fn make(calling: Calling) -> Result<Answer, HandlerError> {
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_takes_too_long_may_succeed_later() {
+        let began = tokio::time::Instant::now();
+        let made = make(Box::pin(std::future::pending())).await;
+        let error = made.expect_err("nobody answers");
+        assert!(error.is_transient(), "{error}");
+        assert_eq!(began.elapsed(), Duration::from_millis(CALL_MS_MAX));
+    }
+}

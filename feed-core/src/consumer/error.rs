@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::handler_error::HandlerError;
+use super::handler_error::{HandlerError, HandlerErrorKind};
 use crate::client::{ClientError, VerifyError};
 use crate::error::{InvalidValue, StoreError};
 use crate::event::{Event, EventId};
@@ -34,6 +34,9 @@ pub enum ConsumerError {
         /// What the handler said.
         source: HandlerError,
     },
+    /// A rebuild's switch failed and may succeed later.
+    #[error("the rebuild could not switch over: {0}")]
+    Switch(HandlerError),
     /// The database failed.
     #[error("the consumer's database: {0}")]
     Store(#[from] StoreError),
@@ -48,7 +51,9 @@ impl ConsumerError {
         match self {
             ConsumerError::Client(error) => error.is_transient(),
             ConsumerError::Store(error) => error.is_transient(),
-            ConsumerError::Handler { .. } | ConsumerError::Unverified { .. } => true,
+            ConsumerError::Handler { .. }
+            | ConsumerError::Switch(_)
+            | ConsumerError::Unverified { .. } => true,
             ConsumerError::Invalid(_) | ConsumerError::Halted(_) => false,
         }
     }
@@ -57,8 +62,21 @@ impl ConsumerError {
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             ConsumerError::Client(error) => error.retry_after(),
-            ConsumerError::Handler { source, .. } => source.wait(),
+            ConsumerError::Handler { source, .. } | ConsumerError::Switch(source) => source.wait(),
             _ => None,
+        }
+    }
+
+    /// A rebuild's switch failed.
+    pub(super) fn switch(source: HandlerError) -> Self {
+        match source.kind() {
+            HandlerErrorKind::Transient | HandlerErrorKind::Lasting => {
+                ConsumerError::Switch(source)
+            }
+            HandlerErrorKind::Permanent => Halt::NotSwitched {
+                reason: source.to_string(),
+            }
+            .into(),
         }
     }
 }
@@ -113,6 +131,14 @@ pub enum Halt {
         events: usize,
         /// The event that found no place.
         event: EventName,
+    },
+    /// A rebuild's switch failed, and trying again does not help.
+    #[error(
+        "the rebuild could not switch over: {reason}. Mend what it switches, then let it be tried again (feedctl sub resume)"
+    )]
+    NotSwitched {
+        /// What the switch said.
+        reason: String,
     },
     /// The feed's URL or the database cannot be used at all.
     #[error("{0}")]

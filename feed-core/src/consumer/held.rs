@@ -22,7 +22,9 @@ use crate::store::{Store, Tx};
 pub(super) struct Held {
     pub(super) lease: Lease,
     pub(super) cursor: Option<Cursor>,
-    /// The row says something else than `running`.
+    /// It is known where it begins.
+    pub(super) begun: bool,
+    /// The row says something else than `running`, or does not know the feed's newest event.
     pub(super) troubled: bool,
     /// Keys of which an event is parked.
     pub(super) blocked: Arc<HashSet<String>>,
@@ -30,10 +32,15 @@ pub(super) struct Held {
     pub(super) parked: usize,
     /// An event is retried.
     pub(super) retrying: bool,
+    /// A transaction may have changed what is kept without this being told: its step was dropped, or its commit failed
+    /// halfway.
+    pub(super) unsure: bool,
     /// When a parked event is to be replayed; none: none is.
     pub(super) replay_at: Option<Instant>,
     /// When the lease was renewed last.
     pub(super) renewed: Instant,
+    /// When it was looked at last whether it is still held. What is waited for may each time be shorter than a look apart.
+    pub(super) looked: Instant,
 }
 
 /// Somebody else holds the subscription now, or an operator has changed it.
@@ -68,7 +75,7 @@ impl Keeper<'_> {
             commits.mark_unchanged();
             let renewal =
                 held.renewed + (self.lease_for / 3).max(Duration::from_millis(LEASE_LOOK_MS));
-            let look = Instant::now() + Duration::from_millis(LEASE_LOOK_MS_MAX);
+            let look = held.looked + Duration::from_millis(LEASE_LOOK_MS_MAX);
             let committed = async {
                 if commits.changed().await.is_err() {
                     std::future::pending::<()>().await;
@@ -82,7 +89,8 @@ impl Keeper<'_> {
                 () = tokio::time::sleep_until(renewal.min(look)) => {}
                 () = committed => {}
             }
-            let kept = if Instant::now() >= renewal {
+            held.looked = Instant::now();
+            let kept = if held.looked >= renewal {
                 self.renew(held).await
             } else {
                 self.is_held(held.lease).await

@@ -259,7 +259,8 @@ impl SubscriptionHandle {
     }
 
     /// Puts the cursor elsewhere; none: before the first event. Kept events behind it are forgotten, since they will come
-    /// again; those before it stay. Effects of events that come again happen again, unless the handlers see to it.
+    /// again, and so is one that is retried; the others before it stay. Effects of events that come again happen again,
+    /// unless the handlers see to it.
     ///
     /// # Errors
     /// See [`OperateError`]; nothing was changed then.

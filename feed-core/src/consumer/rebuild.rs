@@ -47,7 +47,8 @@ impl std::fmt::Debug for Rebuild {
 impl Consumer {
     /// Makes this a rebuild of what the subscription `live` has made: it never overtakes it, and at a moment at which both
     /// stand at the same event, `switch` runs in a transaction in which neither moves. With that this subscription is
-    /// over, and is taken away; the step says [`StepOutcome::SwitchedOver`].
+    /// over, and is taken away; the steps of all its instances say [`StepOutcome::SwitchedOver`]. One that is made later
+    /// rebuilds once more.
     ///
     /// Its handlers write beside what is in use, for example rows of another generation; `switch` makes those the ones
     /// that are read, and that `live` goes on writing. As long as `live` has parked events there is no switch, since they
@@ -107,8 +108,10 @@ impl Consumer {
                 Ok(Some(StepOutcome::Superseded))
             }
             Err(BatchError::Store(error)) => Err(error.into()),
+            Err(BatchError::Switch(source)) => Err(ConsumerError::switch(source)),
+            // Switching over runs no handler.
             Err(BatchError::Handler { source, .. }) => {
-                Err(StoreError::Statement(source.to_string()).into())
+                Err(StoreError::Panicked(source.to_string()).into())
             }
         }
     }
@@ -152,12 +155,8 @@ impl Rebuild {
         if storage::events::blocked(tx, &self.live).await?.events > 0 {
             return Ok(false);
         }
-        let failed = |source| BatchError::Handler {
-            index: 0,
-            count: 1,
-            source,
-        };
-        self.switch.switch(tx).await.map_err(failed)?;
+        let switched = self.switch.switch(tx).await;
+        switched.map_err(BatchError::Switch)?;
         storage::remove(tx, name).await?;
         Ok(true)
     }

@@ -82,13 +82,17 @@ impl Consumer {
                 }
             }
         }
-        match turn.apply_good(&self.store).await {
+        self.unsure(true);
+        let applied = turn.apply_good(&self.store).await;
+        self.unsure(matches!(applied, Err(BatchError::Store(_))));
+        match applied {
             Ok(replayed) => Ok(self.replayed(&turn, &replayed)),
             Err(BatchError::Superseded) => {
                 self.let_go();
                 Ok(StepOutcome::Superseded)
             }
             Err(BatchError::Store(error)) => Err(error.into()),
+            Err(BatchError::Switch(source)) => Err(ConsumerError::switch(source)),
             Err(BatchError::Handler { source, .. }) => self.replay_failed(&turn, source).await,
         }
     }
@@ -213,6 +217,12 @@ impl Consumer {
             .await
     }
 
+    fn unsure(&mut self, unsure: bool) {
+        if let Some(held) = &mut self.held {
+            held.unsure = unsure;
+        }
+    }
+
     fn replay_in(&mut self, wait: Option<Duration>) {
         if let Some(held) = &mut self.held {
             held.replay_at = wait.map(|wait| tokio::time::Instant::now() + wait);
@@ -242,7 +252,7 @@ impl Turn {
             return Err(BatchError::Superseded);
         }
         let began = Instant::now();
-        let mut events = 0;
+        let (mut events, mut unhandled) = (0, 0);
         for (index, kept) in self.events.iter().take(limit).enumerate() {
             let run = std::slice::from_ref(&kept.event);
             let answers = self.answers.as_deref().filter(|_| index == 0);
@@ -251,7 +261,7 @@ impl Turn {
                 .handlers
                 .apply(tx, &self.subscription, run, answers)
                 .await;
-            applied.map_err(|failed| BatchError::Handler {
+            unhandled += applied.map_err(|failed| BatchError::Handler {
                 index,
                 count: 1,
                 source: failed.source,
@@ -270,6 +280,9 @@ impl Turn {
             if began.elapsed() >= Duration::from_millis(BATCH_MS_MAX) {
                 break;
             }
+        }
+        if unhandled > 0 {
+            storage::count_unhandled(tx, &self.subscription, unhandled).await?;
         }
         let left = storage::events::next_of_key(tx, &self.subscription, &self.key).await?;
         at(Point::Replayed);

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::backoff;
 use super::error::{ConsumerError, Halt};
 use super::fetching::Fetching;
-use super::held::Keeper;
+use super::held::{Held, Keeper};
 use super::state::SubscriptionState;
 use super::step::{Consumer, StepOutcome};
 use super::storage::Doing;
@@ -117,11 +117,13 @@ impl Consumer {
             StepOutcome::CaughtUp => {
                 let waited = self.fetching.as_ref().is_some_and(Fetching::has_waited);
                 // A server that waited is asked again at once, unless it only says that it did.
-                Pause::For(if waited {
+                let wait = if waited {
                     interval.saturating_sub(began.elapsed())
                 } else {
                     interval
-                })
+                };
+                let replay = self.held.as_ref().and_then(Held::replay_in);
+                Pause::For(replay.map_or(wait, |replay| replay.min(wait)))
             }
             // What comes next is asked for at once: by a question that may wait, where nothing is known to be there.
             StepOutcome::Taken
@@ -153,7 +155,7 @@ impl Consumer {
             next_try: Some(wall_clock() + wait),
         };
         match self.note(doing).await {
-            Ok(()) => {
+            Ok(_) => {
                 if let Some(held) = &mut self.held {
                     held.troubled = true;
                 }

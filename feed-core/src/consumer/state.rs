@@ -70,7 +70,8 @@ states! {
 /// of a transition, applied at its end.
 pub type EventTransition = (Option<EventState>, &'static str, Option<EventState>);
 
-/// All transitions of events. `docs/consumers.md` has the same table.
+/// All transitions of events, beside a reset: that makes forget what is kept of events that will come again, in whatever
+/// state. `docs/consumers.md` has the same table.
 pub const EVENT_TRANSITIONS: &[EventTransition] = {
     use EventState::{Dropped, Parked, Replaying, Retrying, Waiting};
     &[
@@ -122,6 +123,7 @@ pub const SUBSCRIPTION_TRANSITIONS: &[SubscriptionTransition] = {
         (Waiting, "operator: resume, reset, skip", Running),
         (Halted, "operator: resume, reset, skip", Running),
         (Halted, "an instance starts, and a step succeeds", Running),
+        (Halted, "an instance starts, and a step failed", Waiting),
         (Halted, "operator: pause", Paused),
         (Paused, "operator: resume", Running),
         (Paused, "operator: reset, skip", Paused),

@@ -138,23 +138,28 @@ impl Consumer {
         &mut self,
         wait: Option<Duration>,
     ) -> Result<StepOutcome, ConsumerError> {
-        let stepped = match self.held {
+        let stepped = match &self.held {
             None => self.take().await,
+            Some(held) if !held.begun => self.begin().await,
             Some(_) => self.work(wait).await,
         };
         match stepped {
-            Err(ConsumerError::Halted(halt)) => {
-                self.halt(&halt).await?;
-                Err(halt.into())
+            // Whoever does not hold it any more has nothing to say of it.
+            Err(ConsumerError::Halted(halt)) if !self.halt(&halt).await? => {
+                self.let_go();
+                Ok(StepOutcome::Superseded)
             }
             stepped => stepped,
         }
     }
 
     async fn work(&mut self, wait: Option<Duration>) -> Result<StepOutcome, ConsumerError> {
+        if self.held.as_ref().is_some_and(|held| held.unsure) {
+            self.let_go();
+            return Ok(StepOutcome::Superseded);
+        }
         let replay = self.held.as_ref().and_then(Held::replay_in);
-        let replay_now = replay == Some(Duration::ZERO);
-        if replay_now && (self.fetched.is_empty() || !self.replayed) {
+        if replay == Some(Duration::ZERO) && !self.replayed {
             self.replayed = true;
             return self.replay().await;
         }
@@ -162,9 +167,9 @@ impl Consumer {
         if !self.fetched.is_empty() {
             return self.apply().await;
         }
-        // Not longer than until a parked event has its turn.
-        self.fetch(wait.map(|wait| replay.map_or(wait, |replay| replay.min(wait))))
-            .await
+        // Not longer than until a parked event has its turn; servers wait for whole seconds.
+        let wait = wait.map(|wait| replay.map_or(wait, |replay| replay.min(wait)));
+        self.fetch(wait.filter(|wait| wait.as_secs() > 0)).await
     }
 
     /// Takes the subscription, if nobody else holds it and it may be taken.
@@ -187,10 +192,13 @@ impl Consumer {
         }
         let (name, url, holder) = (self.name.clone(), self.feed_url.clone(), self.holder);
         let (lease_for, halted_too) = (self.options.lease, self.may_try_halted);
+        let is_rebuild = self.rules.rebuild.is_some();
         let taken: Option<(Stored, Blocked, bool)> = self
             .store
             .write(async move |tx: &mut Tx<'_>| {
-                storage::ensure(tx, &name, &url).await?;
+                if !is_rebuild {
+                    storage::ensure(tx, &name, &url).await?;
+                }
                 let Some(taken) = storage::take(tx, &name, &holder, lease_for, halted_too).await?
                 else {
                     return Ok::<_, StoreError>(None);
@@ -220,7 +228,9 @@ impl Consumer {
             })
             .await?;
         let Some(found) = found else {
-            return Ok(None);
+            // Its row was there at the first step: another instance has switched over, or this one has.
+            let is_over = self.rules.rebuild.is_some();
+            return Ok(is_over.then_some(StepOutcome::SwitchedOver));
         };
         #[cfg(feature = "faults")]
         if self.stale.is_none() {
@@ -256,12 +266,16 @@ impl Consumer {
                 holder: self.holder,
             },
             cursor: std::mem::take(&mut cursor),
-            troubled: subscription.state != SubscriptionState::Running,
+            begun: false,
+            troubled: subscription.state != SubscriptionState::Running
+                || subscription.head.is_none(),
             blocked: Arc::new(blocked.keys.into_iter().collect()),
             parked: blocked.events,
             retrying,
+            unsure: false,
             replay_at: blocked.replaying.then_some(now),
             renewed: now,
+            looked: now,
         });
         tracing::info!(subscription = %self.name, fence = subscription.fence, cursor = ?subscription.cursor.map(|cursor| cursor.to_string()), "taken");
     }
@@ -272,9 +286,19 @@ impl Consumer {
             return Ok(StepOutcome::Superseded);
         };
         if held.cursor.is_some() {
+            held.begun = true;
             return Ok(StepOutcome::Taken);
         }
-        let resolved = fetching.client().resolve(self.options.start_at).await;
+        let keeper = Keeper {
+            store: &self.store,
+            name: &self.name,
+            lease_for: self.options.lease,
+        };
+        let resolving = fetching.client().resolve(self.options.start_at);
+        let Ok(resolved) = keeper.while_held(held, resolving).await else {
+            self.let_go();
+            return Ok(StepOutcome::Superseded);
+        };
         let resolved = match resolved {
             Ok(resolved) => resolved,
             Err(crate::client::ClientError::Refused { refusal, .. }) => {
@@ -285,12 +309,10 @@ impl Consumer {
                 .into());
             }
             // Nothing is read before it is known from where on.
-            Err(error) => {
-                self.let_go();
-                return Err(error.into());
-            }
+            Err(error) => return Err(error.into()),
         };
         let Some(cursor) = resolved else {
+            held.begun = true;
             return Ok(StepOutcome::Taken);
         };
         let advance = Advance {
@@ -314,6 +336,7 @@ impl Consumer {
             return Ok(StepOutcome::Superseded);
         }
         held.cursor = Some(cursor);
+        held.begun = true;
         Ok(StepOutcome::Taken)
     }
 
@@ -369,14 +392,15 @@ impl Consumer {
         Ok(())
     }
 
-    /// Notes how the subscription is doing, if it is still held.
-    pub(super) async fn note(&self, doing: Doing<'_>) -> Result<(), StoreError> {
+    /// Notes how the subscription is doing, if it is still held. Returns whether it is.
+    pub(super) async fn note(&self, doing: Doing<'_>) -> Result<bool, StoreError> {
         let Some(lease) = self.held.as_ref().map(|held| held.lease) else {
-            return Ok(());
+            return Ok(false);
         };
         let name = self.name.clone();
         let (state, failures, next_try) = (doing.state, doing.failures, doing.next_try);
         let reason = doing.reason.map(str::to_owned);
+        let head = self.fetching.as_ref().and_then(Fetching::head);
         self.store
             .write(async move |tx: &mut Tx<'_>| {
                 let reason = reason.as_deref();
@@ -386,16 +410,17 @@ impl Consumer {
                     failures,
                     next_try,
                 };
-                if let Some(next_try) = next_try {
+                let is_held = storage::note(tx, &name, &lease, &doing, head).await?;
+                if let (true, Some(next_try)) = (is_held, next_try) {
                     storage::events::put_next_try(tx, &name, next_try).await?;
                 }
-                storage::note(tx, &name, &lease, &doing).await.map(drop)
+                Ok(is_held)
             })
             .await
     }
 
-    /// Writes down why the subscription halts, for operators, and lets it go.
-    pub(super) async fn halt(&mut self, halt: &Halt) -> Result<(), StoreError> {
+    /// Writes down why the subscription halts, for operators, and lets it go. Returns whether it was still held.
+    pub(super) async fn halt(&mut self, halt: &Halt) -> Result<bool, StoreError> {
         let reason = halt.to_string();
         let doing = Doing {
             state: SubscriptionState::Halted,
@@ -403,8 +428,9 @@ impl Consumer {
             failures: 0,
             next_try: None,
         };
-        self.note(doing).await?;
-        self.release().await
+        let is_noted = self.note(doing).await?;
+        self.release().await?;
+        Ok(is_noted)
     }
 
     /// Gives the lease back, so that another instance may take the subscription at once.

@@ -312,18 +312,23 @@ pub(super) struct Doing<'a> {
     pub(super) next_try: Option<DateTime<Utc>>,
 }
 
-/// Notes how the subscription is doing, if it is still held.
+/// Notes how the subscription is doing, if it is still held, and the newest event that was heard of: what is stuck is
+/// behind that, too.
 pub(super) async fn note(
     tx: &mut Tx<'_>,
     name: &SubscriptionName,
     held: &Lease,
     doing: &Doing<'_>,
+    head: Option<Cursor>,
 ) -> Result<bool, StoreError> {
     let now = tx.now();
+    let head = head.map(|head| head.to_string());
     let reason = doing.reason.map(|reason| shortened(reason.to_owned()));
     let changed = tx
         .execute(
-            "UPDATE subscriptions SET state = $4, reason = $5, failures = $6, next_try_us = $7, updated_us = $8
+            "UPDATE subscriptions
+             SET state = $4, reason = $5, failures = $6, next_try_us = $7, updated_us = $8, head = coalesce($9, head),
+                 head_seen_us = CASE WHEN CAST($9 AS TEXT) IS NULL THEN head_seen_us ELSE $8 END
              WHERE name = $1 AND fence = $2 AND holder = $3",
             &[
                 name.as_str().into(),
@@ -334,6 +339,7 @@ pub(super) async fn note(
                 doing.failures.into(),
                 doing.next_try.into(),
                 now.into(),
+                head.as_deref().into(),
             ],
         )
         .await?;
@@ -392,6 +398,20 @@ pub(super) async fn pass(
     tx.execute(
         "UPDATE subscriptions SET cursor = $2, recorded_us = $3, events = events + 1 WHERE name = $1",
         &[name.as_str().into(), (&cursor).into(), recorded.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// Counts replayed events that no handler was for; [`renew`] has to come with it.
+pub(super) async fn count_unhandled(
+    tx: &mut Tx<'_>,
+    name: &SubscriptionName,
+    unhandled: usize,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE subscriptions SET unhandled = unhandled + $2 WHERE name = $1",
+        &[name.as_str().into(), (unhandled as i64).into()],
     )
     .await
     .map(drop)

@@ -58,14 +58,14 @@ pub(super) async fn forged(
     advance: &Advance,
 ) -> Result<(Lease, Advance), StoreError> {
     let (mut held, mut advance) = (*held, advance.clone());
-    if planted(Bug::NoFence) || planted(Bug::StaleCursorOnTakeOver) {
-        if let Some(stored) = storage::find(tx, name).await? {
-            advance.from = stored.subscription.cursor;
-            if planted(Bug::NoFence) {
-                held.fence = stored.subscription.fence;
-                if let Some(lease) = stored.lease {
-                    held.holder = lease.holder;
-                }
+    if (planted(Bug::NoFence) || planted(Bug::StaleCursorOnTakeOver))
+        && let Some(stored) = storage::find(tx, name).await?
+    {
+        advance.from = stored.subscription.cursor;
+        if planted(Bug::NoFence) {
+            held.fence = stored.subscription.fence;
+            if let Some(lease) = stored.lease {
+                held.holder = lease.holder;
             }
         }
     }

@@ -68,8 +68,8 @@ impl SubscriptionHandle {
         wait: Duration,
     ) -> Result<Reached, StoreError> {
         let deadline = Instant::now() + wait;
-        if let Some(kept) = self.event(id).await? {
-            return Ok(Reached::Kept(kept.state));
+        if let Some(state) = self.kept(id).await? {
+            return Ok(Reached::Kept(state));
         }
         let Some(cursor) = resolve(feed, id, deadline).await else {
             return Ok(Reached::Unknown);
@@ -86,8 +86,13 @@ impl SubscriptionHandle {
             });
         }
         // It may have been parked on the way.
-        let kept = self.event(id).await?;
-        Ok(kept.map_or(Reached::Yes, |kept| Reached::Kept(kept.state)))
+        Ok(self.kept(id).await?.map_or(Reached::Yes, Reached::Kept))
+    }
+
+    /// How the event is doing, if it was passed without being applied.
+    async fn kept(&self, id: EventId) -> Result<Option<EventState>, StoreError> {
+        let state = self.event(id).await?.map(|kept| kept.state);
+        Ok(state.filter(|state| *state != EventState::Retrying))
     }
 
     async fn cursor(&self) -> Result<Option<Cursor>, StoreError> {
@@ -102,19 +107,29 @@ impl SubscriptionHandle {
 /// the feed was not reached.
 async fn resolve(feed: &FeedClient, id: EventId, deadline: Instant) -> Option<Option<Cursor>> {
     let place = StartAt::After(After::Event(id));
+    let mut is_unknown = false;
     loop {
-        let asked = tokio::time::timeout_at(deadline, feed.resolve(place)).await;
-        let over = Instant::now() >= deadline;
-        match asked {
+        match tokio::time::timeout_at(deadline, feed.resolve(place)).await {
             Ok(Ok(cursor)) => return Some(cursor),
             // It may be given its position in a moment.
-            Ok(Err(ClientError::Refused { .. })) if over => return None,
-            Err(_) => return Some(None),
-            Ok(Err(_)) if over => return Some(None),
-            Ok(Err(_)) => {}
+            Ok(Err(error)) => is_unknown = says_unknown(&error),
+            // Cut off in the middle of asking: what it said before stands.
+            Err(_) => {}
+        }
+        if Instant::now() >= deadline {
+            return if is_unknown { None } else { Some(None) };
         }
         let pause = Instant::now() + Duration::from_millis(BACKOFF_MS_MIN);
         tokio::time::sleep_until(pause.min(deadline)).await;
+    }
+}
+
+/// Whether the feed answered, and does not have the event.
+fn says_unknown(error: &ClientError) -> bool {
+    match error {
+        ClientError::Refused { .. } => true,
+        ClientError::Status { status, .. } => *status == http::StatusCode::NOT_FOUND,
+        _ => false,
     }
 }
 

@@ -10,15 +10,31 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod batches;
 mod bounds;
+mod calls;
 mod codings;
 mod documents;
 mod failures;
 mod handlers;
 mod histories;
 mod hostile;
+mod inbox;
+mod leases;
+mod live;
+mod model;
 mod once;
+mod operators;
+mod parking;
+mod polling;
 mod raw;
 mod reader;
+mod rebuilds;
 mod refusals;
 mod scripted;
+#[path = "../served/mod.rs"]
+#[allow(dead_code, reason = "other tests look closer at what is served")]
+mod served;
+mod starts;
+mod upgrade;
+mod waits;

@@ -31,17 +31,23 @@ pub(crate) struct ScriptedFeed {
 impl ScriptedFeed {
     /// `length` events. Two feeds of different `history` have the same numbers and different events.
     pub(crate) fn new(history: u8, length: u64) -> Self {
+        let numbers: Vec<u64> = (1..=length).collect();
+        Self::with_ids(history, &numbers)
+    }
+
+    /// Events whose ids derive from these numbers: a number that comes twice is an id that comes twice.
+    pub(crate) fn with_ids(history: u8, numbers: &[u64]) -> Self {
         let epoch = Epoch::from_bytes([history; 8]);
         let mut check = Check::START;
-        let events = (1..=length)
-            .map(|position| {
-                let mut id = (0x0190_b6e2_0000_7000_8000_0000_0000_0000_u128
-                    | u128::from(position))
-                .to_be_bytes();
+        let events = (1..)
+            .zip(numbers)
+            .map(|(position, number)| {
+                let mut id = (0x0190_b6e2_0000_7000_8000_0000_0000_0000_u128 | u128::from(*number))
+                    .to_be_bytes();
                 id[9] = history;
                 let id = EventId::from_bytes(id);
                 check = check.next(id);
-                event(epoch, position, id, check)
+                event(epoch, position, *number, id, check)
             })
             .collect();
         ScriptedFeed { epoch, events }
@@ -88,9 +94,18 @@ impl ScriptedFeed {
         self.tail_of(format, self.events(positions), last)
     }
 
-    /// A tail document without events, for a reader who stands at `position`.
+    /// A tail document without events, for a reader who stands at `position`, as long as the feed has no more.
     pub(crate) fn nothing_after(&self, format: Format, position: u64) -> ResponseTemplate {
-        self.tail_of(format, Vec::new(), position)
+        let cursor = self.cursor(position);
+        respond(
+            format,
+            Vec::new(),
+            Said {
+                next: Some(format!("lamps?after={cursor}")),
+                head: Some(cursor),
+                caught_up: Some(true),
+            },
+        )
     }
 
     /// A tail document with any events, whose `next` goes on behind `last`.
@@ -270,12 +285,12 @@ impl ScriptedServer {
     }
 }
 
-fn event(epoch: Epoch, position: u64, id: EventId, check: Check) -> Event {
+fn event(epoch: Epoch, position: u64, number: u64, id: EventId, check: Check) -> Event {
     Event {
         id,
         source: "/lamp-svc/lamps".into(),
         event_type: EventType::new(LIT).unwrap(),
-        subject: Subject::new(format!("lamp-{position}")).unwrap(),
+        subject: Subject::new(format!("lamp-{number}")).unwrap(),
         version: Version::new(1).unwrap(),
         time: moment(position),
         recorded: moment(position),
@@ -287,7 +302,7 @@ fn event(epoch: Epoch, position: u64, id: EventId, check: Check) -> Event {
         causationid: None,
         correlationid: None,
         extensions: Default::default(),
-        data: Some(Data::json(&serde_json::json!({ "lamp_id": position })).unwrap()),
+        data: Some(Data::json(&serde_json::json!({ "lamp_id": number })).unwrap()),
     }
 }
 

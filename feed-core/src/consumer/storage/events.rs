@@ -340,14 +340,15 @@ pub(in crate::consumer) async fn change(
     .map(drop)
 }
 
-/// Forgets what is kept of events behind `position`, since they will come again. Returns how many those were.
+/// Forgets what is kept of events behind `position`, since they will come again, and of the one that is retried: what comes
+/// next is another one. Returns how many those were.
 pub(in crate::consumer) async fn forget_behind(
     tx: &mut Tx<'_>,
     name: &SubscriptionName,
     position: u64,
 ) -> Result<u64, StoreError> {
     tx.execute(
-        "DELETE FROM subscription_events WHERE subscription = $1 AND position > $2",
+        "DELETE FROM subscription_events WHERE subscription = $1 AND (position > $2 OR state = 'retrying')",
         &[name.as_str().into(), (position as i64).into()],
     )
     .await
