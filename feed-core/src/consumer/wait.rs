@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::time::Instant;
 
 use super::operate::SubscriptionHandle;
@@ -102,19 +103,29 @@ impl SubscriptionHandle {
 /// the feed was not reached.
 async fn resolve(feed: &FeedClient, id: EventId, deadline: Instant) -> Option<Option<Cursor>> {
     let place = StartAt::After(After::Event(id));
+    let mut unknown = false;
     loop {
-        let asked = tokio::time::timeout_at(deadline, feed.resolve(place)).await;
-        let over = Instant::now() >= deadline;
-        match asked {
+        match tokio::time::timeout_at(deadline, feed.resolve(place)).await {
             Ok(Ok(cursor)) => return Some(cursor),
             // It may be given its position in a moment.
-            Ok(Err(ClientError::Refused { .. })) if over => return None,
-            Err(_) => return Some(None),
-            Ok(Err(_)) if over => return Some(None),
-            Ok(Err(_)) => {}
+            Ok(Err(error)) => unknown = does_not_know(&error),
+            // The time is over before an answer: what was answered before it counts.
+            Err(_) => {}
+        }
+        if Instant::now() >= deadline {
+            return if unknown { None } else { Some(None) };
         }
         let pause = Instant::now() + Duration::from_millis(BACKOFF_MS_MIN);
         tokio::time::sleep_until(pause.min(deadline)).await;
+    }
+}
+
+/// A feed says of an event that it does not know, unlike of a cursor, only that it is not found.
+fn does_not_know(error: &ClientError) -> bool {
+    match error {
+        ClientError::Refused { .. } => true,
+        ClientError::Status { status, .. } => *status == StatusCode::NOT_FOUND,
+        _ => false,
     }
 }
 
