@@ -27,6 +27,8 @@ mod reactions;
 mod storage;
 mod timers;
 
-pub use app::{Application, HttpSettings, PollerSettings, RunError, Settings, StartError};
+pub use app::{
+    Application, FollowedFeed, HttpSettings, PollerSettings, RunError, Settings, StartError,
+};
 pub use cli::{Cli, CliError};
 pub use http::PROBLEM_TYPES;

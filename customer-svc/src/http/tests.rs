@@ -1,13 +1,14 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use feed_core::client::AllowedAddresses;
 use reqwest::Response;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Application, HttpSettings, RunError, Settings};
+use crate::{Application, FollowedFeed, HttpSettings, RunError, Settings};
 
 /// The service on a database and a port of its own, without a poller.
 struct Service {
@@ -34,6 +35,7 @@ impl Service {
         });
         let settings = Settings {
             database: folder.path().join("customer.db").display().to_string(),
+            followed: followed("http://127.0.0.1:9/feeds/nobody"),
             http: Some(HttpSettings {
                 listen: "127.0.0.1:0".parse().unwrap(),
                 tokens,
@@ -96,6 +98,14 @@ impl Service {
             .expect("it stops")
             .unwrap()
             .unwrap();
+    }
+}
+
+fn followed(url: &str) -> FollowedFeed {
+    FollowedFeed {
+        url: url.to_owned(),
+        token_file: None,
+        addresses: AllowedAddresses::Any,
     }
 }
 

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use feed_core::client::AllowedAddresses;
 use feed_core::server;
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use tempfile::TempDir;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Application, HttpSettings, RunError, Settings};
+use crate::{Application, FollowedFeed, HttpSettings, RunError, Settings};
 
 /// The service on a database and a port of its own, without a poller.
 struct Service {
@@ -40,6 +41,7 @@ impl Service {
         });
         let settings = Settings {
             database: folder.path().join("order.db").display().to_string(),
+            followed: followed("http://127.0.0.1:9/feeds/nobody"),
             http: Some(HttpSettings {
                 listen: "127.0.0.1:0".parse().unwrap(),
                 tokens,
@@ -118,6 +120,14 @@ impl Service {
             .expect("it stops")
             .unwrap()
             .unwrap();
+    }
+}
+
+fn followed(url: &str) -> FollowedFeed {
+    FollowedFeed {
+        url: url.to_owned(),
+        token_file: None,
+        addresses: AllowedAddresses::Any,
     }
 }
 
@@ -426,6 +436,7 @@ async fn a_busy_port_is_told_before_anything_is_written() {
     let database = folder.path().join("order.db");
     let settings = Settings {
         database: database.display().to_string(),
+        followed: followed("http://127.0.0.1:9/feeds/nobody"),
         http: Some(HttpSettings {
             listen: listener.local_addr().unwrap(),
             tokens: None,
