@@ -1,6 +1,6 @@
 //! The command line. Every flag can be given as an environment variable too; the flag wins.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 use crate::app::{
     Application, FollowedFeed, HttpSettings, PollerSettings, RunError, Settings, StartError,
 };
+use crate::rebuild::{self, RebuildError, RebuildSettings};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,6 +29,13 @@ Try it:
   curl -d '{\"customer_id\":\"c-1001\",\"requested_mbps\":500}' -H 'Content-Type: application/json' \\
        http://127.0.0.1:8081/orders
   curl http://127.0.0.1:8081/feeds/orders";
+
+const REBUILD: &str = "\
+It goes on where it was when it is interrupted and run again. One rebuild works at a time; another one ends.
+It ends with 0 when the new read model is read, and with 1 when the old one is: the message says why.
+
+Example:
+  order-svc rebuild --database order.db --customers-feed http://127.0.0.1:8082/feeds/customers";
 
 /// Takes orders for faster internet lines, and publishes what becomes of them as a feed.
 ///
@@ -47,6 +55,10 @@ enum Command {
     Serve(Serve),
     /// Only follow the customers feed and fire the timers by which orders expire: for a database that `serve --no-poll` serves
     Poll(Poll),
+    /// Build the read model of customers anew from the start of the customers feed, beside the one that is read, and
+    /// switch over; `serve` and `poll` go on meanwhile
+    #[command(after_help = REBUILD)]
+    Rebuild(Rebuild),
 }
 
 #[derive(Debug, Args)]
@@ -97,6 +109,16 @@ struct Poll {
     followed: Followed,
     #[command(flatten)]
     poller: Poller,
+    #[command(flatten)]
+    log: Log,
+}
+
+#[derive(Debug, Args)]
+struct Rebuild {
+    #[command(flatten)]
+    database: Database,
+    #[command(flatten)]
+    followed: Followed,
     #[command(flatten)]
     log: Log,
 }
@@ -207,6 +229,9 @@ pub enum CliError {
     /// The service ended before it was told to.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// The read model was not rebuilt.
+    #[error(transparent)]
+    Rebuild(#[from] RebuildError),
 }
 
 impl Cli {
@@ -239,10 +264,25 @@ impl Cli {
                 },
                 poll.log,
             ),
+            Command::Rebuild(rebuild) => return rebuild.run().await,
         };
         log.start()?;
         let stop = feed_core::shutdown_signal();
         Ok(Application::build(settings).await?.run(stop).await?)
+    }
+}
+
+impl Rebuild {
+    async fn run(self) -> Result<(), CliError> {
+        self.log.start()?;
+        let settings = RebuildSettings {
+            database: self.database.database,
+            followed: self.followed.settings(),
+        };
+        let rebuilt = rebuild::run(settings, feed_core::shutdown_signal()).await?;
+        // It is done, also where nobody reads that it is.
+        let _ = writeln!(std::io::stdout(), "{rebuilt}");
+        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@
 //! | `storage.rs` | all SQL |
 //! | `reactions.rs` | what is done with the other service's events |
 //! | `timers.rs` | what happens when no answer comes |
+//! | `rebuild.rs` | how the read model of customers is built anew |
 //! | `housekeeping.rs` | what is deleted when it is old |
 //!
 //! A request flows `http → domain → storage → the feed`, an event of the other service `reactions → domain →
@@ -24,6 +25,7 @@ mod domain;
 mod housekeeping;
 mod http;
 mod reactions;
+mod rebuild;
 mod storage;
 mod timers;
 
@@ -32,3 +34,4 @@ pub use app::{
 };
 pub use cli::{Cli, CliError};
 pub use http::PROBLEM_TYPES;
+pub use rebuild::RebuildError;
