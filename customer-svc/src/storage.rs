@@ -272,3 +272,6 @@ async fn add_in_use(tx: &mut Tx<'_>, geo: &GeoSlug, mbps: i64) -> Result<(), Sto
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

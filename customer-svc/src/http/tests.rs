@@ -175,6 +175,38 @@ async fn a_geo_is_stated_changed_and_left_alone() {
 }
 
 #[tokio::test]
+async fn who_states_something_gets_the_event_to_wait_for() {
+    let service = Service::start().await;
+    let berlin = json!({ "name": "Berlin", "max_mbps": 1000, "capacity_mbps": 50_000 });
+    let ada = json!({ "name": "Ada", "geo": "berlin", "current_mbps": 100 });
+    let ada_moves = json!({ "name": "Ada", "geo": "paris", "current_mbps": 100 });
+    let mut ids = Vec::new();
+    for (path, body) in [
+        ("/geos/berlin", berlin),
+        ("/customers/c-1", ada),
+        ("/customers/c-1", ada_moves.clone()),
+        // Nothing is published: it is the last event all the same.
+        ("/customers/c-1", ada_moves),
+    ] {
+        let answer: Value = service.put(path, body).await.json().await.unwrap();
+        let id = answer["last_event_id"].as_str().unwrap().to_owned();
+        let event = format!("/feeds/customers/events/{id}");
+        assert_eq!(service.get(&event).await.status(), StatusCode::OK);
+        let shown = service.get_json(&format!("{path}?after={id}")).await;
+        assert_eq!(shown["last_event_id"], answer["last_event_id"]);
+        ids.push(id);
+    }
+    assert_eq!(ids[2], ids[3]);
+    assert!(ids[0] != ids[1] && ids[1] != ids[2]);
+    for path in ["/geos/berlin", "/customers/c-1", "/reservations/x"] {
+        let (status, detail) = problem(service.get(&format!("{path}?after=now")).await).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+        assert!(detail.contains("after"), "{detail}");
+    }
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn customers_are_counted_where_they_live() {
     let service = Service::start().await;
     let customer = |geo: &str, current_mbps: u32| json!({ "name": "Ada", "geo": geo, "current_mbps": current_mbps });

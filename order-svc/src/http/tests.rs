@@ -178,6 +178,31 @@ async fn an_order_is_placed_shown_and_published() {
 }
 
 #[tokio::test]
+async fn its_own_events_need_not_be_waited_for_and_what_names_no_event_is_refused() {
+    let service = Service::start().await;
+    let placed = service.place("c-1").await;
+    let order = format!("/orders/{}", placed["id"].as_str().unwrap());
+    let cancel = service.post(&format!("{order}/cancel"), "", None).await;
+    let cancelled: Value = cancel.json().await.unwrap();
+    for answer in [&placed, &cancelled] {
+        let id = answer["last_event_id"].as_str().unwrap();
+        service.get_json(&format!("{order}?after={id}")).await;
+    }
+    for after in ["now", "start", "3", "", "x"] {
+        let response = service.get(&format!("{order}?after={after}")).await;
+        let (status, detail) = problem(response).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{after}");
+        assert!(detail.contains("after"), "{detail}");
+    }
+    for query in ["afer=x", "after=a&after=b"] {
+        let (status, detail) = problem(service.get(&format!("{order}?{query}")).await).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{query}");
+        assert!(detail.contains("af"), "{detail}");
+    }
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_request_is_named() {
     let service = Service::start().await;
     let refused = [
