@@ -30,7 +30,7 @@ use crate::store::{Log, Store};
 #[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct ReadQuery {
     /// The answer contains this event: it is waited for, 10 s at most
-    #[cfg_attr(feature = "openapi", param(value_type = Option<ReadAfter>))]
+    #[cfg_attr(feature = "openapi", param(inline, value_type = Option<ReadAfter>))]
     after: Option<String>,
 }
 

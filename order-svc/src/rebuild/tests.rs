@@ -138,17 +138,12 @@ async fn a_spoiled_read_model_is_right_after_it() {
 
 #[tokio::test]
 async fn i03_i07_events_that_come_meanwhile_are_in_it_and_no_read_sees_half_of_it() {
-    let world = world().await;
+    let mut world = world().await;
     let known = world.place("c-1").await;
-    let World {
-        store,
-        customers,
-        url,
-        ..
-    } = &world;
-    let live = Consumer::new(store, SUBSCRIPTION, url)
-        .unwrap()
-        .handlers(reactions::handlers());
+    // The one that has the lease goes on by itself.
+    let spare = Consumer::new(&world.store, SUBSCRIPTION, &world.url).unwrap();
+    let live = std::mem::replace(&mut world.consumer, spare);
+    let (store, customers) = (&world.store, &world.customers);
     let stop = CancellationToken::new();
     let following = tokio::spawn(live.run(stop.clone()));
     let telling = async {
