@@ -115,8 +115,15 @@ struct Poll {
 
 #[derive(Debug, Args)]
 struct Rebuild {
-    #[command(flatten)]
-    database: Database,
+    /// The service's database, which has to be there: a file path or sqlite:PATH
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        value_name = "DATABASE",
+        default_value = "order.db",
+        hide_env_values = true
+    )]
+    database: String,
     #[command(flatten)]
     followed: Followed,
     #[command(flatten)]
@@ -276,7 +283,7 @@ impl Rebuild {
     async fn run(self) -> Result<(), CliError> {
         self.log.start()?;
         let settings = RebuildSettings {
-            database: self.database.database,
+            database: self.database,
             followed: self.followed.settings(),
         };
         let rebuilt = rebuild::run(settings, feed_core::shutdown_signal()).await?;
