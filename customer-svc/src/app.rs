@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use axum::Router;
 use feed_core::client::{
-    AllowedAddresses, BearerTokenError, ClientOptions, bearer_token_from_file,
+    AllowedAddresses, BearerTokenError, ClientOptions, FeedClient, bearer_token_from_file,
 };
+use feed_core::read_model::ReadModel;
 use feed_core::server::{self, BindError, CorsOrigin, TokenFileError, Tokens};
 use feed_core::{Consumer, ConsumerError, InvalidValue, Store, StoreError};
 use tokio::net::TcpListener;
@@ -21,6 +22,8 @@ use crate::{http, reactions, storage};
 pub struct Settings {
     /// Path or address of the database; it is created if it is not there.
     pub database: String,
+    /// The orders feed.
+    pub followed: FollowedFeed,
     /// How requests are answered; none: not at all.
     pub http: Option<HttpSettings>,
     /// How the orders feed is followed; none: somebody else does it on the same database.
@@ -38,21 +41,26 @@ pub struct HttpSettings {
     pub cors_origins: Vec<CorsOrigin>,
 }
 
+/// The feed that this service follows. Who answers requests and does not poll asks it where an event stands.
+#[derive(Debug, Clone)]
+pub struct FollowedFeed {
+    /// Its URL.
+    pub url: String,
+    /// File that holds the bearer token for it.
+    pub token_file: Option<PathBuf>,
+    /// Where it may be.
+    pub addresses: AllowedAddresses,
+}
+
 /// How the orders feed is followed.
 #[derive(Debug, Clone)]
 pub struct PollerSettings {
-    /// URL of the orders feed.
-    pub orders_feed: String,
-    /// File that holds the bearer token for it.
-    pub orders_token_file: Option<PathBuf>,
     /// Time between two polls when there is nothing new, of a feed that does not wait with its answer.
     pub poll_interval: Duration,
     /// How long the lease of the subscription lasts.
     pub lease: Duration,
     /// Longest wait after failures in a row.
     pub retry_max: Duration,
-    /// Where the feed may be.
-    pub addresses: AllowedAddresses,
 }
 
 /// Why the service did not start.
@@ -123,12 +131,22 @@ impl Application {
         };
         let store = Store::open(&settings.database, storage::MIGRATIONS).await?;
         store.create_feed(storage::feed_config()?).await?;
+        let followed = settings.followed;
+        let options = followed.client_options()?;
         let poller = match &settings.poller {
-            Some(settings) => Some(follow(&store, settings)?),
+            Some(settings) => Some(follow(&store, &followed.url, options.clone(), settings)?),
             None => None,
         };
         let http = match settings.http.zip(listener) {
-            Some((settings, listener)) => Some(Http::new(&store, settings, listener)?),
+            Some((settings, listener)) => {
+                let read_model = ReadModel::new(
+                    &store,
+                    storage::FEED,
+                    reactions::SUBSCRIPTION,
+                    FeedClient::new(&followed.url, options).map_err(ConsumerError::from)?,
+                )?;
+                Some(Http::new(&store, read_model, settings, listener)?)
+            }
             None => None,
         };
         Ok(Application {
@@ -194,6 +212,7 @@ impl Application {
 impl Http {
     fn new(
         store: &Store,
+        read_model: ReadModel,
         settings: HttpSettings,
         listener: TcpListener,
     ) -> Result<Self, StartError> {
@@ -202,7 +221,7 @@ impl Http {
             None => None,
         };
         let feeds = server::router(store, [storage::FEED])?;
-        let (routes, described) = http::routes(store).split_for_parts();
+        let (routes, described) = http::routes(store, read_model).split_for_parts();
         let api = http::api(&described, tokens.is_some())?;
         let router = server::guard(routes.merge(feeds), tokens)
             .merge(api.routes())
@@ -228,21 +247,32 @@ impl Http {
     }
 }
 
-fn follow(store: &Store, settings: &PollerSettings) -> Result<Consumer, StartError> {
-    let bearer_token = match &settings.orders_token_file {
-        Some(path) => Some(bearer_token_from_file(path)?),
-        None => None,
-    };
-    let options = ClientOptions {
-        bearer_token,
-        addresses: settings.addresses,
-        ..ClientOptions::default()
-    };
-    let consumer = Consumer::new(store, reactions::SUBSCRIPTION, &settings.orders_feed)?;
-    Ok(consumer
+impl FollowedFeed {
+    /// How it is asked.
+    pub(crate) fn client_options(&self) -> Result<ClientOptions, BearerTokenError> {
+        let bearer_token = match &self.token_file {
+            Some(path) => Some(bearer_token_from_file(path)?),
+            None => None,
+        };
+        Ok(ClientOptions {
+            bearer_token,
+            addresses: self.addresses,
+            ..ClientOptions::default()
+        })
+    }
+}
+
+fn follow(
+    store: &Store,
+    url: &str,
+    options: ClientOptions,
+    settings: &PollerSettings,
+) -> Result<Consumer, StartError> {
+    let consumer = Consumer::new(store, reactions::SUBSCRIPTION, url)?
         .handlers(reactions::handlers())
         .client_options(options)
         .poll_interval(settings.poll_interval)
         .lease(settings.lease)
-        .backoff_max(settings.retry_max))
+        .backoff_max(settings.retry_max);
+    Ok(consumer)
 }

@@ -11,7 +11,9 @@ use feed_core::client::AllowedAddresses;
 use feed_core::server::CorsOrigin;
 use tracing_subscriber::EnvFilter;
 
-use crate::app::{Application, HttpSettings, PollerSettings, RunError, Settings, StartError};
+use crate::app::{
+    Application, FollowedFeed, HttpSettings, PollerSettings, RunError, Settings, StartError,
+};
 use crate::import::{self, ImportError, ImportSettings};
 
 const EXAMPLES: &str = "\
@@ -80,6 +82,8 @@ struct Serve {
     #[command(flatten)]
     database: Database,
     #[command(flatten)]
+    followed: Followed,
+    #[command(flatten)]
     poller: Poller,
     #[command(flatten)]
     log: Log,
@@ -89,6 +93,8 @@ struct Serve {
 struct Poll {
     #[command(flatten)]
     database: Database,
+    #[command(flatten)]
+    followed: Followed,
     #[command(flatten)]
     poller: Poller,
     #[command(flatten)]
@@ -128,7 +134,7 @@ struct Database {
 }
 
 #[derive(Debug, Args)]
-struct Poller {
+struct Followed {
     /// URL of the orders feed
     #[arg(
         long,
@@ -140,6 +146,13 @@ struct Poller {
     /// File that holds the bearer token for the orders feed
     #[arg(long, env = "CUSTOMER_ORDERS_TOKEN_FILE", value_name = "FILE")]
     orders_token_file: Option<PathBuf>,
+    /// Where the feed may be: any address, or public ones only, also when its name is looked up anew
+    #[arg(long, env = "CUSTOMER_FEED_ADDRESSES", value_enum, default_value_t = Addresses::Any)]
+    feed_addresses: Addresses,
+}
+
+#[derive(Debug, Args)]
+struct Poller {
     /// How long the lease of the subscription lasts, in milliseconds: within that time another instance takes it over
     /// after a sudden death
     #[arg(long, env = "CUSTOMER_LEASE_MS", value_name = "MS", default_value_t = 10_000,
@@ -149,9 +162,6 @@ struct Poller {
     #[arg(long, env = "CUSTOMER_RETRY_MS_MAX", value_name = "MS", default_value_t = 30_000,
           value_parser = clap::value_parser!(u64).range(100..=600_000))]
     retry_ms_max: u64,
-    /// Where the feed may be: any address, or public ones only, also when its name is looked up anew
-    #[arg(long, env = "CUSTOMER_FEED_ADDRESSES", value_enum, default_value_t = Addresses::Any)]
-    feed_addresses: Addresses,
     /// Time between two polls when there is nothing new, of a feed that does not wait with its answer, in milliseconds
     #[arg(long, env = "CUSTOMER_POLL_INTERVAL_MS", value_name = "MS", default_value_t = 100,
           value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
@@ -231,6 +241,7 @@ impl Cli {
             Command::Serve(serve) => (
                 Settings {
                     database: serve.database.database,
+                    followed: serve.followed.settings(),
                     http: Some(HttpSettings {
                         listen: serve.listen,
                         tokens: serve.tokens,
@@ -243,6 +254,7 @@ impl Cli {
             Command::Poll(poll) => (
                 Settings {
                     database: poll.database.database,
+                    followed: poll.followed.settings(),
                     http: None,
                     poller: Some(poll.poller.settings()),
                 },
@@ -264,15 +276,22 @@ impl Cli {
     }
 }
 
+impl Followed {
+    fn settings(self) -> FollowedFeed {
+        FollowedFeed {
+            url: self.orders_feed,
+            token_file: self.orders_token_file,
+            addresses: self.feed_addresses.into(),
+        }
+    }
+}
+
 impl Poller {
     fn settings(self) -> PollerSettings {
         PollerSettings {
-            orders_feed: self.orders_feed,
-            orders_token_file: self.orders_token_file,
             poll_interval: Duration::from_millis(self.poll_interval_ms),
             lease: Duration::from_millis(self.lease_ms),
             retry_max: Duration::from_millis(self.retry_ms_max),
-            addresses: self.feed_addresses.into(),
         }
     }
 }

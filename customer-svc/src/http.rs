@@ -9,9 +9,11 @@ mod reservations;
 mod tests;
 
 use axum::Json;
+use axum::extract::FromRef;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use feed_core::server::openapi::{ApiDocument, refusing};
+use feed_core::read_model::ReadModel;
+use feed_core::server::openapi::{ApiDocument, reading, refusing};
 use feed_core::server::{Problem, ProblemType, problem_types as common};
 use feed_core::{Store, StoreError};
 use serde::Serialize;
@@ -24,8 +26,27 @@ pub use problem_types::PROBLEM_TYPES;
 
 use crate::storage::{self, ChangeError, Put};
 
+/// What the routes work with.
+#[derive(Clone)]
+struct Customers {
+    store: Store,
+    read_model: ReadModel,
+}
+
+impl FromRef<Customers> for Store {
+    fn from_ref(customers: &Customers) -> Store {
+        customers.store.clone()
+    }
+}
+
+impl FromRef<Customers> for ReadModel {
+    fn from_ref(customers: &Customers) -> ReadModel {
+        customers.read_model.clone()
+    }
+}
+
 /// `/geos`, `/customers`, `/reservations` and below, with their description.
-pub(crate) fn routes(store: &Store) -> OpenApiRouter {
+pub(crate) fn routes(store: &Store, read_model: ReadModel) -> OpenApiRouter {
     let list = [&common::QUERY_INVALID];
     let put = [
         &common::BODY_MALFORMED,
@@ -38,16 +59,19 @@ pub(crate) fn routes(store: &Store) -> OpenApiRouter {
     ];
     OpenApiRouter::default()
         .routes(refusing(routes!(geos::list), &list))
-        .routes(refusing(routes!(geos::one), &[&own::GEO_UNKNOWN]))
+        .routes(reading(routes!(geos::one), &own::GEO_UNKNOWN))
         .routes(refusing(routes!(geos::put), &put))
         .routes(refusing(routes!(customers::list), &list))
-        .routes(refusing(routes!(customers::one), &[&own::CUSTOMER_UNKNOWN]))
+        .routes(reading(routes!(customers::one), &own::CUSTOMER_UNKNOWN))
         .routes(refusing(routes!(customers::put), &put))
-        .routes(refusing(
+        .routes(reading(
             routes!(reservations::one),
-            &[&own::RESERVATION_UNKNOWN],
+            &own::RESERVATION_UNKNOWN,
         ))
-        .with_state(store.clone())
+        .with_state(Customers {
+            store: store.clone(),
+            read_model,
+        })
 }
 
 /// The description of all that the service serves.

@@ -25,7 +25,9 @@ mod import;
 mod reactions;
 mod storage;
 
-pub use app::{Application, HttpSettings, PollerSettings, RunError, Settings, StartError};
+pub use app::{
+    Application, FollowedFeed, HttpSettings, PollerSettings, RunError, Settings, StartError,
+};
 pub use cli::{Cli, CliError};
 pub use http::PROBLEM_TYPES;
 pub use import::{ImportError, ImportSettings};

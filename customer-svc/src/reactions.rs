@@ -15,23 +15,20 @@ pub(crate) const SUBSCRIPTION: &str = "customers/orders";
 /// A handler for each type of event that matters here.
 pub(crate) fn handlers() -> Handlers {
     Handlers::new()
-        .on("OrderCreated", async |tx: &mut Tx<'_>, event: &Event| {
-            order_created(tx, event.decode()?)
-                .await
-                .map_err(HandlerError::from)
-        })
-        .on("OrderConfirmed", async |tx: &mut Tx<'_>, event: &Event| {
-            let done = order_confirmed(tx, event.decode()?).await;
-            known(event, done)
-        })
-        .on("OrderCancelled", async |tx: &mut Tx<'_>, event: &Event| {
-            let done = order_ended(tx, event.decode()?).await;
-            known(event, done)
-        })
-        .on("OrderExpired", async |tx: &mut Tx<'_>, event: &Event| {
-            let done = order_ended(tx, event.decode()?).await;
-            known(event, done)
-        })
+        .on_data(
+            "OrderCreated",
+            async |tx: &mut Tx<'_>, _: &Event, created: OrderCreated| {
+                Ok(order_created(tx, created).await?)
+            },
+        )
+        .on_data(
+            "OrderConfirmed",
+            async |tx: &mut Tx<'_>, event: &Event, confirmed: OrderSettled| {
+                known(event, order_confirmed(tx, confirmed).await)
+            },
+        )
+        .on_data("OrderCancelled", ended)
+        .on_data("OrderExpired", ended)
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -74,6 +71,10 @@ pub(crate) async fn order_confirmed(
 /// Cancelled or expired: whichever came, what is reserved is free again.
 pub(crate) async fn order_ended(tx: &mut Tx<'_>, ended: OrderSettled) -> Result<(), ChangeError> {
     carry_out(tx, &ended.order_id, ReservationCommand::Release).await
+}
+
+async fn ended(tx: &mut Tx<'_>, event: &Event, ended: OrderSettled) -> Result<(), HandlerError> {
+    known(event, order_ended(tx, ended).await)
 }
 
 async fn carry_out(

@@ -7,8 +7,8 @@ pub(crate) use reservations::{carry_out, line_of, request, reservation};
 pub(crate) use rows::{CustomerRow, GeoRow, ReservationRow};
 
 use feed_core::{
-    AppendError, DecideError, Expected, FeedConfig, HandlerError, InvalidValue, MayConflict,
-    Migrations, StoreError, Tx, Value, domain_event,
+    AppendError, DecideError, EventId, Expected, FeedConfig, HandlerError, InvalidValue,
+    MayConflict, Migrations, NewEvent, StoreError, Subject, Tx, Value, domain_event,
 };
 
 use crate::domain::{Customer, CustomerId, Geo, GeoSlug, ReservationError};
@@ -19,10 +19,16 @@ pub(crate) const FEED: &str = "customers";
 /// The service's tables.
 pub(crate) const MIGRATIONS: Migrations = Migrations {
     owner: "customer",
-    sqlite: &[(
-        "V1__customers",
-        include_str!("../migrations/sqlite/V1__customers.sql"),
-    )],
+    sqlite: &[
+        (
+            "V1__customers",
+            include_str!("../migrations/sqlite/V1__customers.sql"),
+        ),
+        (
+            "V2__last_events",
+            include_str!("../migrations/sqlite/V2__last_events.sql"),
+        ),
+    ],
 };
 
 /// How the feed is made, by whichever command is first.
@@ -102,7 +108,7 @@ pub(crate) async fn customer(
     customer_id: &CustomerId,
 ) -> Result<Option<CustomerRow>, StoreError> {
     tx.query_first(
-        "SELECT customer_id, name, geo, current_mbps, revision, updated_us FROM customers WHERE customer_id = $1",
+        "SELECT customer_id, name, geo, current_mbps, revision, updated_us, last_event_id FROM customers WHERE customer_id = $1",
         &[customer_id.as_str().into()],
     )
     .await
@@ -119,7 +125,7 @@ pub(crate) async fn customers(
     match geo {
         None => {
             tx.query(
-                "SELECT customer_id, name, geo, current_mbps, revision, updated_us FROM customers
+                "SELECT customer_id, name, geo, current_mbps, revision, updated_us, last_event_id FROM customers
                  WHERE customer_id > $1 ORDER BY customer_id LIMIT $2",
                 &[after, limit.into()],
             )
@@ -127,7 +133,7 @@ pub(crate) async fn customers(
         }
         Some(geo) => {
             tx.query(
-                "SELECT customer_id, name, geo, current_mbps, revision, updated_us FROM customers
+                "SELECT customer_id, name, geo, current_mbps, revision, updated_us, last_event_id FROM customers
                  WHERE customer_id > $1 AND geo = $3 ORDER BY customer_id LIMIT $2",
                 &[after, limit.into(), geo.as_str().into()],
             )
@@ -139,7 +145,7 @@ pub(crate) async fn customers(
 /// One geo, if it is served.
 pub(crate) async fn geo(tx: &mut Tx<'_>, geo: &GeoSlug) -> Result<Option<GeoRow>, StoreError> {
     tx.query_first(
-        "SELECT geo, name, max_mbps, capacity_mbps, in_use_mbps, reserved_mbps, updated_us FROM geos
+        "SELECT geo, name, max_mbps, capacity_mbps, in_use_mbps, reserved_mbps, updated_us, last_event_id FROM geos
          WHERE geo = $1 AND name IS NOT NULL",
         &[geo.as_str().into()],
     )
@@ -153,7 +159,7 @@ pub(crate) async fn geos(
     limit: u32,
 ) -> Result<Vec<GeoRow>, StoreError> {
     tx.query(
-        "SELECT geo, name, max_mbps, capacity_mbps, in_use_mbps, reserved_mbps, updated_us FROM geos
+        "SELECT geo, name, max_mbps, capacity_mbps, in_use_mbps, reserved_mbps, updated_us, last_event_id FROM geos
          WHERE geo > $1 AND name IS NOT NULL ORDER BY geo LIMIT $2",
         &[after.map_or("", GeoSlug::as_str).into(), limit.into()],
     )
@@ -166,24 +172,24 @@ pub(crate) async fn put_geo(tx: &mut Tx<'_>, stated: &Geo) -> Result<Put, Change
     let Some(event) = stated.stated(before.as_ref()) else {
         return Ok(Put::Unchanged);
     };
+    let last_event_id = append(tx, &stated.geo.subject()?, domain_event(&event)?).await?;
     // Where its customers came first, the row is there and holds their speeds already.
     tx.execute(
-        "INSERT INTO geos (geo, name, max_mbps, capacity_mbps, updated_us) VALUES ($1, $2, $3, $4, $5)
+        "INSERT INTO geos (geo, name, max_mbps, capacity_mbps, updated_us, last_event_id)
+         VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (geo) DO UPDATE SET
              name = excluded.name, max_mbps = excluded.max_mbps, capacity_mbps = excluded.capacity_mbps,
-             updated_us = excluded.updated_us",
+             updated_us = excluded.updated_us, last_event_id = excluded.last_event_id",
         &[
             stated.geo.as_str().into(),
             stated.name.as_str().into(),
             stated.max_mbps.get().into(),
             stated.capacity_mbps.get().into(),
             tx.now().into(),
+            (&last_event_id).into(),
         ],
     )
     .await?;
-    let subject = stated.geo.subject()?;
-    tx.append(FEED, &subject, Expected::Any, &[domain_event(&event)?])
-        .await?;
     Ok(before.map_or(Put::Created, |_| Put::Changed))
 }
 
@@ -206,13 +212,15 @@ pub(crate) async fn put_customer(tx: &mut Tx<'_>, stated: &Customer) -> Result<P
     for (geo, mbps) in moves {
         add_in_use(tx, geo, mbps).await?;
     }
+    let last_event_id = append(tx, &stated.customer_id.subject()?, domain_event(&event)?).await?;
     let written = tx
         .execute(
-            "INSERT INTO customers (customer_id, name, geo, current_mbps, revision, updated_us)
-             VALUES ($1, $2, $3, $4, 1, $5)
+            "INSERT INTO customers (customer_id, name, geo, current_mbps, revision, updated_us, last_event_id)
+             VALUES ($1, $2, $3, $4, 1, $5, $7)
              ON CONFLICT (customer_id) DO UPDATE SET
                  name = excluded.name, geo = excluded.geo, current_mbps = excluded.current_mbps,
-                 revision = customers.revision + 1, updated_us = excluded.updated_us
+                 revision = customers.revision + 1, updated_us = excluded.updated_us,
+                 last_event_id = excluded.last_event_id
                  WHERE customers.revision = $6",
             &[
                 stated.customer_id.as_str().into(),
@@ -222,16 +230,25 @@ pub(crate) async fn put_customer(tx: &mut Tx<'_>, stated: &Customer) -> Result<P
                 tx.now().into(),
                 // No row has revision 0: where none was read, none may be there.
                 before.as_ref().map_or(0, |row| row.revision).into(),
+                (&last_event_id).into(),
             ],
         )
         .await?;
     if written == 0 {
         return Err(ChangeError::Overtaken("the customer"));
     }
-    let subject = stated.customer_id.subject()?;
-    tx.append(FEED, &subject, Expected::Any, &[domain_event(&event)?])
-        .await?;
     Ok(before.map_or(Put::Created, |_| Put::Changed))
+}
+
+/// Appends what was stated, and returns the event's id.
+async fn append(
+    tx: &mut Tx<'_>,
+    subject: &Subject,
+    event: NewEvent,
+) -> Result<EventId, ChangeError> {
+    let appended = tx.append(FEED, subject, Expected::Any, &[event]).await?;
+    let id = appended.ids.last().copied();
+    id.ok_or_else(|| StoreError::Corrupt(format!("{subject} got no event")).into())
 }
 
 /// Counts more (or less) speed in use in a geo. A geo that nobody stated gets a row too, so that its books are right
@@ -255,3 +272,6 @@ async fn add_in_use(tx: &mut Tx<'_>, geo: &GeoSlug, mbps: i64) -> Result<(), Sto
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

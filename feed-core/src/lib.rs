@@ -4,6 +4,7 @@
 //!   ([`Tx`]), in which state changes and [`Tx::append`] publishes, together.
 //! - [`server::router`] serves the outbox as a feed, in Atom and CloudEvents JSON.
 //! - [`Consumer`] follows another service's feed: [`Handlers`] apply its events in one transaction with the cursor.
+//! - [`read_model`] lets a request wait until an event is in a read model: reading what one has written elsewhere.
 //! - [`Timers`] fires what was set to be done later, in one transaction with its effects.
 //! - [`Aggregate`] is for state that is what its events say; [`testing`] has harnesses.
 //!
@@ -58,7 +59,8 @@ mod headers;
 pub mod limits;
 mod page;
 mod position;
-
+#[cfg(all(feature = "client", feature = "server", feature = "sqlite"))]
+pub mod read_model;
 #[cfg(all(feature = "server", feature = "sqlite"))]
 pub mod server;
 mod shutdown;

@@ -173,6 +173,10 @@ pub const RELEASE_MS_MAX: u64 = 2_000;
 pub const CALL_MS_MAX: u64 = 10_000;
 /// Longest time that a request may wait for a read model, in milliseconds; below [`REQUEST_MS_MAX`].
 pub const READ_MODEL_WAIT_MS_MAX: u64 = 10_000;
+/// Requests that wait for a read model at the same time, in one process: each looks at the database again and again.
+pub const READ_MODEL_WAITERS_MAX: usize = 64;
+/// When to ask again for an event that somebody has to look after first, in seconds.
+pub const EVENT_NOT_APPLIED_RETRY_S: u32 = 30;
 /// How often another process's commits are looked for while waiting for an event, in milliseconds.
 pub const WATCH_INTERVAL_MS: u64 = 20;
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use axum::Router;
 use feed_core::client::{
-    AllowedAddresses, BearerTokenError, ClientOptions, bearer_token_from_file,
+    AllowedAddresses, BearerTokenError, ClientOptions, FeedClient, bearer_token_from_file,
 };
+use feed_core::read_model::ReadModel;
 use feed_core::server::{self, BindError, CorsOrigin, TokenFileError, Tokens};
 use feed_core::{Consumer, ConsumerError, InvalidValue, Store, StoreError};
 use tokio::net::TcpListener;
@@ -21,6 +22,8 @@ use crate::{housekeeping, http, reactions, storage, timers};
 pub struct Settings {
     /// Path or address of the database; it is created if it is not there.
     pub database: String,
+    /// The customers feed.
+    pub followed: FollowedFeed,
     /// How requests are answered; none: not at all.
     pub http: Option<HttpSettings>,
     /// How the customers feed is followed; timers fire then too. None: somebody else does it on the same database.
@@ -40,21 +43,26 @@ pub struct HttpSettings {
     pub order_expiry: Duration,
 }
 
+/// The feed that this service follows. Who answers requests and does not poll asks it where an event stands.
+#[derive(Debug, Clone)]
+pub struct FollowedFeed {
+    /// Its URL.
+    pub url: String,
+    /// File that holds the bearer token for it.
+    pub token_file: Option<PathBuf>,
+    /// Where it may be.
+    pub addresses: AllowedAddresses,
+}
+
 /// How the customers feed is followed.
 #[derive(Debug, Clone)]
 pub struct PollerSettings {
-    /// URL of the customers feed.
-    pub customers_feed: String,
-    /// File that holds the bearer token for it.
-    pub customers_token_file: Option<PathBuf>,
     /// Time between two polls when there is nothing new, of a feed that does not wait with its answer.
     pub poll_interval: Duration,
     /// How long the lease of the subscription lasts.
     pub lease: Duration,
     /// Longest wait after failures in a row.
     pub retry_max: Duration,
-    /// Where the feed may be.
-    pub addresses: AllowedAddresses,
 }
 
 /// Why the service did not start.
@@ -126,12 +134,22 @@ impl Application {
         };
         let store = Store::open(&settings.database, storage::MIGRATIONS).await?;
         store.create_feed(storage::feed_config()?).await?;
+        let followed = settings.followed;
+        let options = followed.client_options()?;
         let poller = match &settings.poller {
-            Some(settings) => Some(poller(&store, settings)?),
+            Some(settings) => Some(poller(&store, &followed.url, options.clone(), settings)?),
             None => None,
         };
         let http = match settings.http.zip(listener) {
-            Some((settings, listener)) => Some(Http::new(&store, settings, listener)?),
+            Some((settings, listener)) => {
+                let read_model = ReadModel::new(
+                    &store,
+                    storage::FEED,
+                    reactions::SUBSCRIPTION,
+                    FeedClient::new(&followed.url, options).map_err(ConsumerError::from)?,
+                )?;
+                Some(Http::new(&store, read_model, settings, listener)?)
+            }
             None => None,
         };
         Ok(Application {
@@ -207,6 +225,7 @@ impl Application {
 impl Http {
     fn new(
         store: &Store,
+        read_model: ReadModel,
         settings: HttpSettings,
         listener: TcpListener,
     ) -> Result<Self, StartError> {
@@ -215,7 +234,8 @@ impl Http {
             None => None,
         };
         let feeds = server::router(store, [storage::FEED])?;
-        let (routes, described) = http::routes(store, settings.order_expiry).split_for_parts();
+        let (routes, described) =
+            http::routes(store, read_model, settings.order_expiry).split_for_parts();
         let api = http::api(&described, tokens.is_some())?;
         let router = server::guard(routes.merge(feeds), tokens)
             .merge(api.routes())
@@ -241,17 +261,28 @@ impl Http {
     }
 }
 
-fn poller(store: &Store, settings: &PollerSettings) -> Result<Consumer, StartError> {
-    let bearer_token = match &settings.customers_token_file {
-        Some(path) => Some(bearer_token_from_file(path)?),
-        None => None,
-    };
-    let options = ClientOptions {
-        bearer_token,
-        addresses: settings.addresses,
-        ..ClientOptions::default()
-    };
-    let consumer = Consumer::new(store, reactions::SUBSCRIPTION, &settings.customers_feed)?
+impl FollowedFeed {
+    /// How it is asked.
+    pub(crate) fn client_options(&self) -> Result<ClientOptions, BearerTokenError> {
+        let bearer_token = match &self.token_file {
+            Some(path) => Some(bearer_token_from_file(path)?),
+            None => None,
+        };
+        Ok(ClientOptions {
+            bearer_token,
+            addresses: self.addresses,
+            ..ClientOptions::default()
+        })
+    }
+}
+
+fn poller(
+    store: &Store,
+    url: &str,
+    options: ClientOptions,
+    settings: &PollerSettings,
+) -> Result<Consumer, StartError> {
+    let consumer = Consumer::new(store, reactions::SUBSCRIPTION, url)?
         .handlers(reactions::handlers())
         .client_options(options)
         .poll_interval(settings.poll_interval)

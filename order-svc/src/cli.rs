@@ -1,6 +1,6 @@
 //! The command line. Every flag can be given as an environment variable too; the flag wins.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +11,10 @@ use feed_core::client::AllowedAddresses;
 use feed_core::server::CorsOrigin;
 use tracing_subscriber::EnvFilter;
 
-use crate::app::{Application, HttpSettings, PollerSettings, RunError, Settings, StartError};
+use crate::app::{
+    Application, FollowedFeed, HttpSettings, PollerSettings, RunError, Settings, StartError,
+};
+use crate::rebuild::{self, RebuildError, RebuildSettings};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,6 +29,13 @@ Try it:
   curl -d '{\"customer_id\":\"c-1001\",\"requested_mbps\":500}' -H 'Content-Type: application/json' \\
        http://127.0.0.1:8081/orders
   curl http://127.0.0.1:8081/feeds/orders";
+
+const REBUILD: &str = "\
+It goes on where it was when it is interrupted and run again. One rebuild works at a time; another one ends.
+It ends with 0 when the new read model is read, and with 1 when the old one is: the message says why.
+
+Example:
+  order-svc rebuild --database order.db --customers-feed http://127.0.0.1:8082/feeds/customers";
 
 /// Takes orders for faster internet lines, and publishes what becomes of them as a feed.
 ///
@@ -45,6 +55,10 @@ enum Command {
     Serve(Serve),
     /// Only follow the customers feed and fire the timers by which orders expire: for a database that `serve --no-poll` serves
     Poll(Poll),
+    /// Build the read model of customers anew from the start of the customers feed, beside the one that is read, and
+    /// switch over; `serve` and `poll` go on meanwhile
+    #[command(after_help = REBUILD)]
+    Rebuild(Rebuild),
 }
 
 #[derive(Debug, Args)]
@@ -80,6 +94,8 @@ struct Serve {
     #[command(flatten)]
     database: Database,
     #[command(flatten)]
+    followed: Followed,
+    #[command(flatten)]
     poller: Poller,
     #[command(flatten)]
     log: Log,
@@ -90,7 +106,26 @@ struct Poll {
     #[command(flatten)]
     database: Database,
     #[command(flatten)]
+    followed: Followed,
+    #[command(flatten)]
     poller: Poller,
+    #[command(flatten)]
+    log: Log,
+}
+
+#[derive(Debug, Args)]
+struct Rebuild {
+    /// The service's database, which has to be there: a file path or sqlite:PATH
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        value_name = "DATABASE",
+        default_value = "order.db",
+        hide_env_values = true
+    )]
+    database: String,
+    #[command(flatten)]
+    followed: Followed,
     #[command(flatten)]
     log: Log,
 }
@@ -109,7 +144,7 @@ struct Database {
 }
 
 #[derive(Debug, Args)]
-struct Poller {
+struct Followed {
     /// URL of the customers feed
     #[arg(
         long,
@@ -121,6 +156,13 @@ struct Poller {
     /// File that holds the bearer token for the customers feed
     #[arg(long, env = "ORDER_CUSTOMERS_TOKEN_FILE", value_name = "FILE")]
     customers_token_file: Option<PathBuf>,
+    /// Where the feed may be: any address, or public ones only, also when its name is looked up anew
+    #[arg(long, env = "ORDER_FEED_ADDRESSES", value_enum, default_value_t = Addresses::Any)]
+    feed_addresses: Addresses,
+}
+
+#[derive(Debug, Args)]
+struct Poller {
     /// How long the lease of the subscription lasts, in milliseconds: within that time another instance takes it over
     /// after a sudden death
     #[arg(long, env = "ORDER_LEASE_MS", value_name = "MS", default_value_t = 10_000,
@@ -130,9 +172,6 @@ struct Poller {
     #[arg(long, env = "ORDER_RETRY_MS_MAX", value_name = "MS", default_value_t = 30_000,
           value_parser = clap::value_parser!(u64).range(100..=600_000))]
     retry_ms_max: u64,
-    /// Where the feed may be: any address, or public ones only, also when its name is looked up anew
-    #[arg(long, env = "ORDER_FEED_ADDRESSES", value_enum, default_value_t = Addresses::Any)]
-    feed_addresses: Addresses,
     /// Time between two polls when there is nothing new, of a feed that does not wait with its answer, in milliseconds
     #[arg(long, env = "ORDER_POLL_INTERVAL_MS", value_name = "MS", default_value_t = 100,
           value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
@@ -197,6 +236,9 @@ pub enum CliError {
     /// The service ended before it was told to.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// The read model was not rebuilt.
+    #[error(transparent)]
+    Rebuild(#[from] RebuildError),
 }
 
 impl Cli {
@@ -209,6 +251,7 @@ impl Cli {
             Command::Serve(serve) => (
                 Settings {
                     database: serve.database.database,
+                    followed: serve.followed.settings(),
                     http: Some(HttpSettings {
                         listen: serve.listen,
                         tokens: serve.tokens,
@@ -222,11 +265,13 @@ impl Cli {
             Command::Poll(poll) => (
                 Settings {
                     database: poll.database.database,
+                    followed: poll.followed.settings(),
                     http: None,
                     poller: Some(poll.poller.settings()),
                 },
                 poll.log,
             ),
+            Command::Rebuild(rebuild) => return rebuild.run().await,
         };
         log.start()?;
         let stop = feed_core::shutdown_signal();
@@ -234,15 +279,36 @@ impl Cli {
     }
 }
 
+impl Rebuild {
+    async fn run(self) -> Result<(), CliError> {
+        self.log.start()?;
+        let settings = RebuildSettings {
+            database: self.database,
+            followed: self.followed.settings(),
+        };
+        let rebuilt = rebuild::run(settings, feed_core::shutdown_signal()).await?;
+        // It is done, also where nobody reads that it is.
+        let _ = writeln!(std::io::stdout(), "{rebuilt}");
+        Ok(())
+    }
+}
+
+impl Followed {
+    fn settings(self) -> FollowedFeed {
+        FollowedFeed {
+            url: self.customers_feed,
+            token_file: self.customers_token_file,
+            addresses: self.feed_addresses.into(),
+        }
+    }
+}
+
 impl Poller {
     fn settings(self) -> PollerSettings {
         PollerSettings {
-            customers_feed: self.customers_feed,
-            customers_token_file: self.customers_token_file,
             poll_interval: Duration::from_millis(self.poll_interval_ms),
             lease: Duration::from_millis(self.lease_ms),
             retry_max: Duration::from_millis(self.retry_ms_max),
-            addresses: self.feed_addresses.into(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Housekeeping: old idempotency keys are deleted.
+//! Housekeeping: old idempotency keys are deleted, and what a rebuild has replaced.
 
 use std::time::Duration;
 
@@ -12,15 +12,17 @@ use crate::storage;
 const ROUND_INTERVAL_MS: u64 = 1_000;
 /// Idempotency keys that one transaction deletes at most: it holds up other writers.
 const KEYS_PER_ROUND_MAX: u32 = 500;
+/// Customers of old generations that one transaction deletes at most.
+const CUSTOMERS_PER_ROUND_MAX: u32 = 500;
 /// How long an idempotency key is kept at least, in hours.
 const KEY_AGE_HOURS_MIN: i64 = 24;
 
 /// What one round did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Round {
-    /// So many keys were deleted, and there may be more.
+    /// So many rows were deleted, and there may be more.
     Full(u64),
-    /// So many were deleted, and there are no more.
+    /// So many were deleted, and there are no more that are old.
     Done(u64),
 }
 
@@ -31,7 +33,7 @@ pub(crate) async fn run(store: Store, stop: CancellationToken) {
             Ok(Round::Full(_)) => 0,
             Ok(Round::Done(_)) => ROUND_INTERVAL_MS,
             Err(error) => {
-                tracing::error!(%error, "old idempotency keys could not be deleted, trying again");
+                tracing::error!(%error, "what is old could not be deleted, trying again");
                 ROUND_INTERVAL_MS
             }
         };
@@ -47,13 +49,18 @@ pub(crate) async fn run(store: Store, stop: CancellationToken) {
 /// # Errors
 /// When the store fails; nothing was changed then.
 pub(crate) async fn step(store: &Store) -> Result<Round, StoreError> {
-    let deleted = store
+    let (keys, customers) = store
         .write(async |tx: &mut Tx<'_>| {
             let created_before = tx.now() - TimeDelta::hours(KEY_AGE_HOURS_MIN);
-            storage::delete_keys(tx, created_before, KEYS_PER_ROUND_MAX).await
+            let keys = storage::delete_keys(tx, created_before, KEYS_PER_ROUND_MAX).await?;
+            let customers = storage::delete_old_customers(tx, CUSTOMERS_PER_ROUND_MAX).await?;
+            Ok::<_, StoreError>((keys, customers))
         })
         .await?;
-    Ok(if deleted == u64::from(KEYS_PER_ROUND_MAX) {
+    let full =
+        keys == u64::from(KEYS_PER_ROUND_MAX) || customers == u64::from(CUSTOMERS_PER_ROUND_MAX);
+    let deleted = keys + customers;
+    Ok(if full {
         Round::Full(deleted)
     } else {
         Round::Done(deleted)

@@ -10,7 +10,8 @@ mod tests;
 use std::time::Duration;
 
 use axum::extract::FromRef;
-use feed_core::server::openapi::{ApiDocument, refusing};
+use feed_core::read_model::ReadModel;
+use feed_core::server::openapi::{ApiDocument, reading, refusing};
 use feed_core::server::{Problem, problem_types as common};
 use feed_core::{DecideError, Store, StoreError};
 use utoipa::openapi::OpenApi;
@@ -27,6 +28,7 @@ use crate::storage;
 #[derive(Clone)]
 struct Orders {
     store: Store,
+    read_model: ReadModel,
     /// How long an order waits for its answer.
     order_expiry: Duration,
 }
@@ -37,8 +39,18 @@ impl FromRef<Orders> for Store {
     }
 }
 
+impl FromRef<Orders> for ReadModel {
+    fn from_ref(orders: &Orders) -> ReadModel {
+        orders.read_model.clone()
+    }
+}
+
 /// `/orders` and below, with their description. An order that is placed waits `order_expiry` for its answer.
-pub(crate) fn routes(store: &Store, order_expiry: Duration) -> OpenApiRouter {
+pub(crate) fn routes(
+    store: &Store,
+    read_model: ReadModel,
+    order_expiry: Duration,
+) -> OpenApiRouter {
     let place = [
         &common::BODY_MALFORMED,
         &own::IDEMPOTENCY_KEY_INVALID,
@@ -56,10 +68,11 @@ pub(crate) fn routes(store: &Store, order_expiry: Duration) -> OpenApiRouter {
     OpenApiRouter::default()
         .routes(refusing(routes!(place::place), &place))
         .routes(refusing(routes!(orders::list), &[&common::QUERY_INVALID]))
-        .routes(refusing(routes!(orders::one), &[&own::ORDER_UNKNOWN]))
+        .routes(reading(routes!(orders::one), &own::ORDER_UNKNOWN))
         .routes(refusing(routes!(orders::cancel), &cancel))
         .with_state(Orders {
             store: store.clone(),
+            read_model,
             order_expiry,
         })
 }

@@ -13,6 +13,7 @@
 //! | `storage.rs` | all SQL |
 //! | `reactions.rs` | what is done with the other service's events |
 //! | `timers.rs` | what happens when no answer comes |
+//! | `rebuild.rs` | how the read model of customers is built anew |
 //! | `housekeeping.rs` | what is deleted when it is old |
 //!
 //! A request flows `http → domain → storage → the feed`, an event of the other service `reactions → domain →
@@ -24,9 +25,13 @@ mod domain;
 mod housekeeping;
 mod http;
 mod reactions;
+mod rebuild;
 mod storage;
 mod timers;
 
-pub use app::{Application, HttpSettings, PollerSettings, RunError, Settings, StartError};
+pub use app::{
+    Application, FollowedFeed, HttpSettings, PollerSettings, RunError, Settings, StartError,
+};
 pub use cli::{Cli, CliError};
 pub use http::PROBLEM_TYPES;
+pub use rebuild::RebuildError;

@@ -7,20 +7,46 @@ use feed_core::{DecideError, Event, HandlerError, Handlers, Tx};
 use serde::Deserialize;
 
 use crate::domain::{OrderCommand, OrderError, OrderId};
-use crate::storage::{self, CustomerRow};
+use crate::storage::{self, CustomerRow, Generation};
 
 /// The subscription's name; with it, the ids of the events that follow are derived.
 pub(crate) const SUBSCRIPTION: &str = "orders/customers";
 
+/// The subscription by which the read model of customers is built anew. There is one, so that one rebuild is at work.
+pub(crate) const REBUILD: &str = "orders/customers/rebuild";
+
 /// A handler for each type of event that matters here.
 pub(crate) fn handlers() -> Handlers {
+    customers(Generation::Live)
+        .on_data("SpeedReserved", speed_reserved)
+        .on_data("SpeedRejected", speed_rejected)
+        .on_data("SpeedActivated", speed_activated)
+}
+
+/// Only those that keep a generation of the read model.
+pub(crate) fn customers(generation: Generation) -> Handlers {
+    let stated = async move |tx: &mut Tx<'_>, _: &Event, stated: CustomerStated| {
+        let customer = CustomerRow {
+            name: stated.name,
+            geo: stated.geo,
+            current_mbps: stated.current_mbps,
+        };
+        storage::put_customer(tx, generation, &stated.customer_id, &customer).await?;
+        Ok(())
+    };
+    let activated = async move |tx: &mut Tx<'_>, _: &Event, activated: LineActivated| {
+        let LineActivated {
+            customer_id,
+            current_mbps,
+        } = activated;
+        storage::set_speed(tx, generation, &customer_id, current_mbps).await?;
+        Ok(())
+    };
     Handlers::new()
-        .on("CustomerRegistered", customer_stated)
-        .on("CustomerChanged", customer_stated)
-        .on("CustomerMoved", customer_stated)
-        .on("SpeedReserved", speed_reserved)
-        .on("SpeedRejected", speed_rejected)
-        .on("SpeedActivated", speed_activated)
+        .on_data("CustomerRegistered", stated)
+        .on_data("CustomerChanged", stated)
+        .on_data("CustomerMoved", stated)
+        .on_data("SpeedActivated", activated)
 }
 
 /// `CustomerRegistered`, `CustomerChanged` and `CustomerMoved`: each says all of what the customer is now.
@@ -45,44 +71,47 @@ struct SpeedRejected {
     reason: String,
 }
 
+/// `SpeedActivated`, as far as it is about the order.
 #[derive(Deserialize)]
 struct SpeedActivated {
     order_id: OrderId,
-    customer_id: String,
     geo: String,
+}
+
+/// `SpeedActivated`, as far as it is about the customer.
+#[derive(Deserialize)]
+struct LineActivated {
+    customer_id: String,
     current_mbps: u32,
 }
 
-async fn customer_stated(tx: &mut Tx<'_>, event: &Event) -> Result<(), HandlerError> {
-    let stated: CustomerStated = event.decode()?;
-    let customer = CustomerRow {
-        name: stated.name,
-        geo: stated.geo,
-        current_mbps: stated.current_mbps,
-    };
-    storage::put_customer(tx, &stated.customer_id, &customer).await?;
-    Ok(())
-}
-
-async fn speed_reserved(tx: &mut Tx<'_>, event: &Event) -> Result<(), HandlerError> {
-    let SpeedReserved { order_id, geo } = event.decode()?;
+async fn speed_reserved(
+    tx: &mut Tx<'_>,
+    event: &Event,
+    SpeedReserved { order_id, geo }: SpeedReserved,
+) -> Result<(), HandlerError> {
     settle(tx, event, &order_id, OrderCommand::Confirm { geo }).await
 }
 
-async fn speed_rejected(tx: &mut Tx<'_>, event: &Event) -> Result<(), HandlerError> {
+async fn speed_rejected(
+    tx: &mut Tx<'_>,
+    event: &Event,
+    rejected: SpeedRejected,
+) -> Result<(), HandlerError> {
     let SpeedRejected {
         order_id,
         geo,
         reason,
-    } = event.decode()?;
+    } = rejected;
     settle(tx, event, &order_id, OrderCommand::Reject { geo, reason }).await
 }
 
-async fn speed_activated(tx: &mut Tx<'_>, event: &Event) -> Result<(), HandlerError> {
-    let activated: SpeedActivated = event.decode()?;
-    storage::set_speed(tx, &activated.customer_id, activated.current_mbps).await?;
-    let complete = OrderCommand::Complete { geo: activated.geo };
-    settle(tx, event, &activated.order_id, complete).await
+async fn speed_activated(
+    tx: &mut Tx<'_>,
+    event: &Event,
+    SpeedActivated { order_id, geo }: SpeedActivated,
+) -> Result<(), HandlerError> {
+    settle(tx, event, &order_id, OrderCommand::Complete { geo }).await
 }
 
 /// Gives the order its answer. An order that this database does not hold is passed over: the other service may serve
@@ -110,4 +139,4 @@ async fn settle(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

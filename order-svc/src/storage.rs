@@ -1,5 +1,12 @@
 //! All SQL of the service. It is the same on every store; only the DDL is written per store.
 
+mod customers;
+
+pub(crate) use customers::{
+    Generation, count_customers, delete_old_customers, live_generation, put_customer, set_speed,
+    switch_customers,
+};
+
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -29,6 +36,10 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
         (
             "V2__order_expiry",
             include_str!("../migrations/sqlite/V2__order_expiry.sql"),
+        ),
+        (
+            "V3__customer_generations",
+            include_str!("../migrations/sqlite/V3__customer_generations.sql"),
         ),
     ],
 };
@@ -212,7 +223,8 @@ macro_rules! select_orders {
         concat!(
             "SELECT o.id, o.status, o.reason, o.customer_id, o.requested_mbps, o.created_us, o.updated_us, o.version,
                     o.last_event_id, c.name AS customer_name, c.geo AS customer_geo, c.current_mbps AS customer_mbps
-             FROM orders o LEFT JOIN customers c ON c.customer_id = o.customer_id ",
+             FROM orders o LEFT JOIN customers c ON c.customer_id = o.customer_id
+                 AND c.generation = (SELECT generation FROM read_models WHERE name = 'customers') ",
             $rest
         )
     };
@@ -361,41 +373,4 @@ pub(crate) async fn delete_keys(
         &[created_before.into(), limit.into()],
     )
     .await
-}
-
-/// The read model: the customer is as its feed says now.
-pub(crate) async fn put_customer(
-    tx: &mut Tx<'_>,
-    customer_id: &str,
-    customer: &CustomerRow,
-) -> Result<(), StoreError> {
-    tx.execute(
-        "INSERT INTO customers (customer_id, name, geo, current_mbps, updated_us) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (customer_id) DO UPDATE SET
-             name = excluded.name, geo = excluded.geo, current_mbps = excluded.current_mbps,
-             updated_us = excluded.updated_us",
-        &[
-            customer_id.into(),
-            (&customer.name).into(),
-            (&customer.geo).into(),
-            customer.current_mbps.into(),
-            tx.now().into(),
-        ],
-    )
-    .await
-    .map(drop)
-}
-
-/// The read model: the customer's line runs at this speed now.
-pub(crate) async fn set_speed(
-    tx: &mut Tx<'_>,
-    customer_id: &str,
-    current_mbps: u32,
-) -> Result<(), StoreError> {
-    tx.execute(
-        "UPDATE customers SET current_mbps = $2, updated_us = $3 WHERE customer_id = $1",
-        &[customer_id.into(), current_mbps.into(), tx.now().into()],
-    )
-    .await
-    .map(drop)
 }

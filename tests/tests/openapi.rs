@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use feed_core::client::AllowedAddresses;
 use reqwest::{Method, Response};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -38,6 +39,11 @@ macro_rules! start {
         });
         let settings = $service::Settings {
             database: folder.path().join("database.db").display().to_string(),
+            followed: $service::FollowedFeed {
+                url: "http://127.0.0.1:9/feeds/nobody".to_owned(),
+                token_file: None,
+                addresses: AllowedAddresses::Any,
+            },
             http: Some($service::HttpSettings {
                 listen: SocketAddr::from(([127, 0, 0, 1], 0)),
                 tokens,

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use feed_core::read_model::{ReadModel, ReadQuery};
 use feed_core::server::{JsonBody, Limit, PathParams, Problem, QueryParams};
 use feed_core::{Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
@@ -70,18 +71,23 @@ pub(super) async fn list(
 }
 
 /// One customer
+///
+/// With `after`, the answer contains that event of the orders feed.
 #[utoipa::path(
     get, path = "/customers/{id}", operation_id = "customer", tag = "customers",
-    params(("id" = CustomerId, Path)),
+    params(("id" = CustomerId, Path), ReadQuery),
     responses((status = 200, description = "As it was stated last", body = CustomerRow)),
 )]
 pub(super) async fn one(
     State(store): State<Store>,
+    State(read_model): State<ReadModel>,
     PathParams(id): PathParams<String>,
+    QueryParams(query): QueryParams<ReadQuery>,
 ) -> Result<Json<CustomerRow>, Problem> {
     let Ok(customer_id) = CustomerId::try_from(id.clone()) else {
         return Err(unknown(&own::CUSTOMER_UNKNOWN, "customer", &id));
     };
+    read_model.wait_for(&query).await?;
     store
         .read(async move |tx: &mut Tx<'_>| storage::customer(tx, &customer_id).await)
         .await?

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use feed_core::read_model::{ReadModel, ReadQuery};
 use feed_core::server::{JsonBody, Limit, PathParams, Problem, QueryParams};
 use feed_core::{Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
@@ -63,18 +64,23 @@ pub(super) async fn list(
 }
 
 /// One geo, with its books
+///
+/// With `after`, the answer contains that event of the orders feed.
 #[utoipa::path(
     get, path = "/geos/{geo}", operation_id = "geo", tag = "geos",
-    params(("geo" = GeoSlug, Path)),
+    params(("geo" = GeoSlug, Path), ReadQuery),
     responses((status = 200, description = "As it was stated last", body = GeoRow)),
 )]
 pub(super) async fn one(
     State(store): State<Store>,
+    State(read_model): State<ReadModel>,
     PathParams(geo): PathParams<String>,
+    QueryParams(query): QueryParams<ReadQuery>,
 ) -> Result<Json<GeoRow>, Problem> {
     let Ok(slug) = GeoSlug::try_from(geo.clone()) else {
         return Err(unknown(&own::GEO_UNKNOWN, "geo", &geo));
     };
+    read_model.wait_for(&query).await?;
     store
         .read(async move |tx: &mut Tx<'_>| storage::geo(tx, &slug).await)
         .await?

@@ -1,13 +1,14 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use feed_core::client::AllowedAddresses;
 use reqwest::Response;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Application, HttpSettings, RunError, Settings};
+use crate::{Application, FollowedFeed, HttpSettings, RunError, Settings};
 
 /// The service on a database and a port of its own, without a poller.
 struct Service {
@@ -34,6 +35,7 @@ impl Service {
         });
         let settings = Settings {
             database: folder.path().join("customer.db").display().to_string(),
+            followed: followed("http://127.0.0.1:9/feeds/nobody"),
             http: Some(HttpSettings {
                 listen: "127.0.0.1:0".parse().unwrap(),
                 tokens,
@@ -99,6 +101,14 @@ impl Service {
     }
 }
 
+fn followed(url: &str) -> FollowedFeed {
+    FollowedFeed {
+        url: url.to_owned(),
+        token_file: None,
+        addresses: AllowedAddresses::Any,
+    }
+}
+
 /// Status and detail of an answer that has to be a problem, whose type leads to its page.
 async fn problem(response: Response) -> (StatusCode, String) {
     let status = response.status();
@@ -161,6 +171,38 @@ async fn a_geo_is_stated_changed_and_left_alone() {
         service.get_json("/geos/berlin").await,
         smaller.json::<Value>().await.unwrap()
     );
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn who_states_something_gets_the_event_to_wait_for() {
+    let service = Service::start().await;
+    let berlin = json!({ "name": "Berlin", "max_mbps": 1000, "capacity_mbps": 50_000 });
+    let ada = json!({ "name": "Ada", "geo": "berlin", "current_mbps": 100 });
+    let ada_moves = json!({ "name": "Ada", "geo": "paris", "current_mbps": 100 });
+    let mut ids = Vec::new();
+    for (path, body) in [
+        ("/geos/berlin", berlin),
+        ("/customers/c-1", ada),
+        ("/customers/c-1", ada_moves.clone()),
+        // Nothing is published: it is the last event all the same.
+        ("/customers/c-1", ada_moves),
+    ] {
+        let answer: Value = service.put(path, body).await.json().await.unwrap();
+        let id = answer["last_event_id"].as_str().unwrap().to_owned();
+        let event = format!("/feeds/customers/events/{id}");
+        assert_eq!(service.get(&event).await.status(), StatusCode::OK);
+        let shown = service.get_json(&format!("{path}?after={id}")).await;
+        assert_eq!(shown["last_event_id"], answer["last_event_id"]);
+        ids.push(id);
+    }
+    assert_eq!(ids[2], ids[3]);
+    assert!(ids[0] != ids[1] && ids[1] != ids[2]);
+    for path in ["/geos/berlin", "/customers/c-1", "/reservations/x"] {
+        let (status, detail) = problem(service.get(&format!("{path}?after=now")).await).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+        assert!(detail.contains("after"), "{detail}");
+    }
     service.stop().await;
 }
 

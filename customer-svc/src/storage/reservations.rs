@@ -1,6 +1,6 @@
 //! Reservations, and what they mean for the ledger.
 
-use feed_core::{Decided, FromRow, Row, StoreError, Tx};
+use feed_core::{Decided, EventId, FromRow, Row, StoreError, Tx};
 
 use super::{ChangeError, FEED, ReservationRow, add_in_use};
 use crate::domain::{
@@ -109,7 +109,7 @@ pub(crate) async fn carry_out(
 ) -> Result<Decided<Reservation>, ChangeError> {
     let decided: Decided<Reservation> = tx.decide(FEED, &order_id.subject()?, command).await?;
     for event in &decided.events {
-        book(tx, event).await?;
+        book(tx, event, decided.after.last_event).await?;
     }
     if !decided.events.is_empty()
         && let Some(row) = ReservationRow::new(&decided.after, tx.now())
@@ -120,7 +120,11 @@ pub(crate) async fn carry_out(
 }
 
 /// Enters the event into the ledger.
-async fn book(tx: &mut Tx<'_>, event: &ReservationEvent) -> Result<(), ChangeError> {
+async fn book(
+    tx: &mut Tx<'_>,
+    event: &ReservationEvent,
+    event_id: Option<EventId>,
+) -> Result<(), ChangeError> {
     match event {
         ReservationEvent::Reserved {
             geo,
@@ -150,7 +154,7 @@ async fn book(tx: &mut Tx<'_>, event: &ReservationEvent) -> Result<(), ChangeErr
                 add_in_use(tx, geo, more_mbps).await?;
                 unreserve(tx, reserved_geo, *difference_mbps).await?;
             }
-            set_speed(tx, customer_id, &line, *current_mbps).await
+            set_speed(tx, customer_id, &line, *current_mbps, event_id).await
         }
         ReservationEvent::Released {
             geo,
@@ -191,10 +195,11 @@ async fn set_speed(
     customer_id: &CustomerId,
     line: &Line,
     current_mbps: u32,
+    event_id: Option<EventId>,
 ) -> Result<(), ChangeError> {
     let updated = tx
         .execute(
-            "UPDATE customers SET current_mbps = $2, revision = revision + 1, updated_us = $3
+            "UPDATE customers SET current_mbps = $2, revision = revision + 1, updated_us = $3, last_event_id = $6
              WHERE customer_id = $1 AND geo = $4 AND current_mbps = $5",
             &[
                 customer_id.as_str().into(),
@@ -202,6 +207,7 @@ async fn set_speed(
                 tx.now().into(),
                 line.geo.as_str().into(),
                 line.current_mbps.into(),
+                event_id.as_ref().into(),
             ],
         )
         .await?;

@@ -39,6 +39,8 @@ pub(crate) struct CustomerRow {
     pub(crate) customer: Customer,
     #[serde(serialize_with = "rfc3339")]
     pub(crate) updated_at: DateTime<Utc>,
+    /// The last event by which it became what it is.
+    pub(crate) last_event_id: EventId,
     /// Number of changes of the row.
     #[serde(skip)]
     pub(super) revision: i64,
@@ -54,6 +56,7 @@ impl FromRow for CustomerRow {
                 current_mbps: number::<CurrentMbps>(row, "current_mbps")?,
             },
             updated_at: row.get("updated_us")?,
+            last_event_id: row.get("last_event_id")?,
             revision: row.get("revision")?,
         })
     }
@@ -73,6 +76,8 @@ pub(crate) struct GeoRow {
     pub(crate) free_mbps: i64,
     #[serde(serialize_with = "rfc3339")]
     pub(crate) updated_at: DateTime<Utc>,
+    /// The last event that stated it; its books change without one.
+    pub(crate) last_event_id: EventId,
 }
 
 impl FromRow for GeoRow {
@@ -91,6 +96,7 @@ impl FromRow for GeoRow {
             reserved_mbps,
             free_mbps: i64::from(capacity_mbps.get()) - in_use_mbps - reserved_mbps,
             updated_at: row.get("updated_us")?,
+            last_event_id: row.get("last_event_id")?,
         })
     }
 }

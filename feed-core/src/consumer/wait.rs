@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::time::Instant;
 
 use super::operate::SubscriptionHandle;
@@ -128,7 +129,7 @@ async fn resolve(feed: &FeedClient, id: EventId, deadline: Instant) -> Option<Op
 fn says_unknown(error: &ClientError) -> bool {
     match error {
         ClientError::Refused { .. } => true,
-        ClientError::Status { status, .. } => *status == http::StatusCode::NOT_FOUND,
+        ClientError::Status { status, .. } => *status == StatusCode::NOT_FOUND,
         _ => false,
     }
 }

@@ -16,6 +16,8 @@ mod types;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "client")]
+pub use refusals::reading;
 pub use refusals::refusing;
 pub use types::text_schema;
 

@@ -340,37 +340,59 @@ crate::problem_types! {
         caller: "Send less in one request.",
         operator: "The largest event belongs to the feed and was set when it was created; `GET /feeds` tells it.",
     };
+
+    // What those meet who read what they have written elsewhere.
+
+    /// `after` is neither an event's id nor a cursor.
+    pub static AFTER_MALFORMED = ProblemType {
+        slug: "after-malformed",
+        title: "`after` names no event",
+        statuses: &[StatusCode::UNPROCESSABLE_ENTITY],
+        happened: "`after` of a single resource says which event has to be in the answer: by its id, or by its cursor, \
+            `epoch.position.check`. It is neither.",
+        caller: "Send the `last_event_id` of an answer as it came, or leave `after` out.",
+        operator: "Nothing.",
+    };
+
+    /// `after` is of no feed that is read here.
+    pub static AFTER_UNKNOWN = ProblemType {
+        slug: "after-unknown",
+        title: "Nobody knows the event of `after`",
+        statuses: &[StatusCode::UNPROCESSABLE_ENTITY],
+        happened: "The event that the answer is to contain is neither one of this service nor one of the feed that it \
+            follows. That feed was asked until the time for waiting was over.",
+        caller: "Look where the event is from: only those of this service, and of the feed that it follows, can be \
+            waited for. Asking again does not help.",
+        operator: "Nothing; if the event was in the feed before, the feed has lost events, as after a restored backup.",
+    };
+
+    /// The read model has not got so far.
+    pub static READ_MODEL_BEHIND = ProblemType {
+        slug: "read-model-behind",
+        title: "The read model is not so far yet",
+        statuses: &[StatusCode::SERVICE_UNAVAILABLE],
+        happened: "The answer was to contain the event that `after` names. The service has not read that event from the \
+            feed that it follows within the time for waiting, or it could not ask that feed where the event stands. \
+            `cursor` says how far it has read.",
+        caller: "Send the same request again after `Retry-After`, or leave `after` out for an answer that may be older.",
+        operator: "`feedctl sub show` with the `subscription` says how it is doing. If its `state` is `paused` or \
+            `halted`, somebody has to resume it; if nobody holds it, no process polls.",
+    };
+
+    /// The event was set aside.
+    pub static EVENT_NOT_APPLIED = ProblemType {
+        slug: "event-not-applied",
+        title: "The event was read and not applied",
+        statuses: &[StatusCode::SERVICE_UNAVAILABLE],
+        happened: "The answer was to contain the event that `after` names. The service has read that event and could not \
+            apply it: it is parked, waits behind one that is, is still being tried, or was dropped by an operator. \
+            `event_state` says which.",
+        caller: "Waiting helps once somebody has mended the cause: ask again after `Retry-After`, where there is one. \
+            Leave `after` out for an answer without the event.",
+        operator: "`feedctl sub show` with the `subscription` and `--event` with the event's id says why. Mend the cause, \
+            then `feedctl sub retry`.",
+    };
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn types_are_complete_and_have_slugs_of_their_own() {
-        let mut slugs = std::collections::BTreeSet::new();
-        for one in ALL {
-            assert!(slugs.insert(one.slug), "{} is there twice", one.slug);
-            let is_slug = one
-                .slug
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b == b'-');
-            assert!(is_slug, "{}", one.slug);
-            assert_eq!(one.uri(), format!("/problems/{}", one.slug));
-            assert!(
-                one.statuses.iter().all(|s| s.as_u16() >= 400),
-                "{}",
-                one.slug
-            );
-            assert!(!one.statuses.is_empty(), "{}", one.slug);
-            for text in [one.happened, one.caller, one.operator] {
-                assert!(
-                    text.ends_with('.') && !text.contains("  "),
-                    "{}: {text}",
-                    one.slug
-                );
-            }
-            assert!(!one.title.ends_with('.'), "{}", one.slug);
-        }
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use axum::Json;
 use axum::extract::State;
+use feed_core::read_model::{ReadModel, ReadQuery};
 use feed_core::server::{Limit, PathParams, Problem, QueryParams};
 use feed_core::{DecideError, Store, StoreError, Tx};
 use serde::{Deserialize, Serialize};
@@ -37,16 +38,21 @@ pub(super) struct OrderList {
 }
 
 /// One order
+///
+/// With `after`, the answer contains that event of the customers feed, such as the `last_event_id` of a reservation.
 #[utoipa::path(
     get, path = "/orders/{id}", operation_id = "order", tag = "orders",
-    params(("id" = OrderId, Path, description = "The order's id")),
+    params(("id" = OrderId, Path, description = "The order's id"), ReadQuery),
     responses((status = 200, description = "The order, and what is known of its customer", body = OrderWithCustomer)),
 )]
 pub(super) async fn one(
     State(store): State<Store>,
+    State(read_model): State<ReadModel>,
     PathParams(id): PathParams<String>,
+    QueryParams(query): QueryParams<ReadQuery>,
 ) -> Result<Json<OrderWithCustomer>, Problem> {
     let order_id = order_id(id)?;
+    read_model.wait_for(&query).await?;
     let wanted = order_id.clone();
     store
         .read(async move |tx: &mut Tx<'_>| storage::order(tx, &wanted).await)

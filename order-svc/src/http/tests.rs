@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use feed_core::client::AllowedAddresses;
 use feed_core::server;
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use tempfile::TempDir;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Application, HttpSettings, RunError, Settings};
+use crate::{Application, FollowedFeed, HttpSettings, RunError, Settings};
 
 /// The service on a database and a port of its own, without a poller.
 struct Service {
@@ -40,6 +41,7 @@ impl Service {
         });
         let settings = Settings {
             database: folder.path().join("order.db").display().to_string(),
+            followed: followed("http://127.0.0.1:9/feeds/nobody"),
             http: Some(HttpSettings {
                 listen: "127.0.0.1:0".parse().unwrap(),
                 tokens,
@@ -121,6 +123,14 @@ impl Service {
     }
 }
 
+fn followed(url: &str) -> FollowedFeed {
+    FollowedFeed {
+        url: url.to_owned(),
+        token_file: None,
+        addresses: AllowedAddresses::Any,
+    }
+}
+
 /// Status and detail of an answer that has to be a problem, whose type leads to its page.
 async fn problem(response: Response) -> (StatusCode, String) {
     let status = response.status();
@@ -164,6 +174,31 @@ async fn an_order_is_placed_shown_and_published() {
     let event_id = placed["last_event_id"].as_str().unwrap();
     let event = format!("/feeds/orders/events/{event_id}");
     assert_eq!(service.get(&event).await.status(), StatusCode::OK);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn its_own_events_need_not_be_waited_for_and_what_names_no_event_is_refused() {
+    let service = Service::start().await;
+    let placed = service.place("c-1").await;
+    let order = format!("/orders/{}", placed["id"].as_str().unwrap());
+    let cancel = service.post(&format!("{order}/cancel"), "", None).await;
+    let cancelled: Value = cancel.json().await.unwrap();
+    for answer in [&placed, &cancelled] {
+        let id = answer["last_event_id"].as_str().unwrap();
+        service.get_json(&format!("{order}?after={id}")).await;
+    }
+    for after in ["now", "start", "3", "", "x"] {
+        let response = service.get(&format!("{order}?after={after}")).await;
+        let (status, detail) = problem(response).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{after}");
+        assert!(detail.contains("after"), "{detail}");
+    }
+    for query in ["afer=x", "after=a&after=b"] {
+        let (status, detail) = problem(service.get(&format!("{order}?{query}")).await).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{query}");
+        assert!(detail.contains("af"), "{detail}");
+    }
     service.stop().await;
 }
 
@@ -426,6 +461,7 @@ async fn a_busy_port_is_told_before_anything_is_written() {
     let database = folder.path().join("order.db");
     let settings = Settings {
         database: database.display().to_string(),
+        followed: followed("http://127.0.0.1:9/feeds/nobody"),
         http: Some(HttpSettings {
             listen: listener.local_addr().unwrap(),
             tokens: None,

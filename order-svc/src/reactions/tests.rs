@@ -1,7 +1,7 @@
 use feed_core::testing::TempStore;
 use feed_core::{
-    Consumer, Event, Expected, FeedConfig, Migrations, NewEvent, StepOutcome, StoreError, Subject,
-    server,
+    Consumer, Event, Expected, FeedConfig, Migrations, NewEvent, StepOutcome, Store, StoreError,
+    Subject, server,
 };
 use serde_json::json;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -11,15 +11,17 @@ use crate::domain::{CustomerId, RequestedMbps, Status};
 use crate::storage::{FEED, MIGRATIONS, OrderWithCustomer, feed_config};
 
 /// This service's store, and a feed of customers that it follows.
-struct World {
-    store: TempStore,
-    customers: TempStore,
-    consumer: Consumer,
+pub(crate) struct World {
+    pub(crate) store: TempStore,
+    pub(crate) customers: TempStore,
+    pub(crate) consumer: Consumer,
+    /// The URL of the customers feed.
+    pub(crate) url: String,
     _stop: DropGuard,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let store = TempStore::new(MIGRATIONS).await;
         store.create_feed(feed_config().unwrap()).await.unwrap();
         let customers = TempStore::new(Migrations::NONE).await;
@@ -37,28 +39,23 @@ impl World {
             store,
             customers,
             consumer,
+            url,
             _stop: stop.drop_guard(),
         }
     }
 
     /// The customers feed tells of this, and this service reads it.
-    async fn told(&mut self, event_type: &'static str, data: serde_json::Value) {
-        let event = NewEvent::json(event_type, &data).unwrap();
-        let subject = Subject::new("anything").unwrap();
-        let written = self.customers.write(async move |tx: &mut Tx<'_>| {
-            tx.append(
-                "customers",
-                &subject,
-                Expected::Any,
-                std::slice::from_ref(&event),
-            )
-            .await
-        });
-        written.await.unwrap();
+    pub(crate) async fn told(&mut self, event_type: &'static str, data: serde_json::Value) {
+        tell(&self.customers, event_type, data).await;
+        self.read_all().await;
+    }
+
+    /// This service reads all that the customers feed has told.
+    pub(crate) async fn read_all(&mut self) {
         while self.consumer.step().await.unwrap() != StepOutcome::CaughtUp {}
     }
 
-    async fn place(&self, customer_id: &str) -> OrderId {
+    pub(crate) async fn place(&self, customer_id: &str) -> OrderId {
         let order_id = OrderId::now();
         let id = order_id.clone();
         let customer_id = CustomerId::try_from(customer_id.to_owned()).unwrap();
@@ -83,7 +80,7 @@ impl World {
         cancelled.await.unwrap();
     }
 
-    async fn order(&self, order_id: &OrderId) -> OrderWithCustomer {
+    pub(crate) async fn order(&self, order_id: &OrderId) -> OrderWithCustomer {
         let id = order_id.clone();
         let order: Result<_, StoreError> = self
             .store
@@ -100,6 +97,17 @@ impl World {
             .await;
         events.unwrap()
     }
+}
+
+/// The customers feed tells of this.
+pub(crate) async fn tell(customers: &Store, event_type: &'static str, data: serde_json::Value) {
+    let event = NewEvent::json(event_type, &data).unwrap();
+    let subject = Subject::new("anything").unwrap();
+    let written = customers.write(async move |tx: &mut Tx<'_>| {
+        let event = std::slice::from_ref(&event);
+        tx.append("customers", &subject, Expected::Any, event).await
+    });
+    written.await.unwrap();
 }
 
 fn reserved(order_id: &OrderId) -> serde_json::Value {

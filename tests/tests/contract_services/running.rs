@@ -58,19 +58,21 @@ pub(crate) async fn order_svc(
 ) -> Running {
     let settings = order_svc::Settings {
         database: database(folder, "order.db"),
+        followed: order_svc::FollowedFeed {
+            url: customers_feed.unwrap_or(NOWHERE).to_owned(),
+            token_file: None,
+            addresses: AllowedAddresses::Any,
+        },
         http: Some(order_svc::HttpSettings {
             listen: ([127, 0, 0, 1], 0).into(),
             tokens: None,
             cors_origins: Vec::new(),
             order_expiry: expiry,
         }),
-        poller: customers_feed.map(|feed| order_svc::PollerSettings {
-            customers_feed: feed.to_owned(),
-            customers_token_file: None,
+        poller: customers_feed.map(|_| order_svc::PollerSettings {
             poll_interval: POLL_INTERVAL,
             lease: LEASE,
             retry_max: WAIT,
-            addresses: AllowedAddresses::Any,
         }),
     };
     let stop = CancellationToken::new();
@@ -81,18 +83,20 @@ pub(crate) async fn order_svc(
 pub(crate) async fn customer_svc(folder: &TempDir, orders_feed: Option<&str>) -> Running {
     let settings = customer_svc::Settings {
         database: database(folder, "customer.db"),
+        followed: customer_svc::FollowedFeed {
+            url: orders_feed.unwrap_or(NOWHERE).to_owned(),
+            token_file: None,
+            addresses: AllowedAddresses::Any,
+        },
         http: Some(customer_svc::HttpSettings {
             listen: ([127, 0, 0, 1], 0).into(),
             tokens: None,
             cors_origins: Vec::new(),
         }),
-        poller: orders_feed.map(|feed| customer_svc::PollerSettings {
-            orders_feed: feed.to_owned(),
-            orders_token_file: None,
+        poller: orders_feed.map(|_| customer_svc::PollerSettings {
             poll_interval: POLL_INTERVAL,
             lease: LEASE,
             retry_max: WAIT,
-            addresses: AllowedAddresses::Any,
         }),
     };
     let stop = CancellationToken::new();

@@ -11,6 +11,8 @@
 
 mod crashes;
 mod expiry;
+mod reading;
+mod rebuilding;
 mod running;
 mod sagas;
 mod witness;

@@ -34,6 +34,22 @@ pub fn refusing<S, R>(
     (schemas, paths, routes)
 }
 
+/// As [`refusing`], for a resource that is answered from a read model
+/// ([`ReadModel::wait_for`](crate::read_model::ReadModel::wait_for)) and may not be there.
+#[cfg(feature = "client")]
+pub fn reading<S, R>(route: (S, Paths, R), unknown: &'static ProblemType) -> (S, Paths, R) {
+    let problems = [
+        &types::QUERY_INVALID,
+        &types::AFTER_MALFORMED,
+        &types::AFTER_UNKNOWN,
+        &types::READ_MODEL_BEHIND,
+        &types::EVENT_NOT_APPLIED,
+        &types::TOO_MANY_WAITERS,
+        unknown,
+    ];
+    refusing(route, &problems)
+}
+
 fn operations(item: &mut utoipa::openapi::path::PathItem) -> impl Iterator<Item = &mut Operation> {
     [
         &mut item.get,

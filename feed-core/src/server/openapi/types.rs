@@ -9,6 +9,8 @@ use crate::limits::{
     FEED_NAME_BYTES_MAX, LIST_ITEMS_DEFAULT, LIST_ITEMS_MAX, SUBSCRIPTION_NAME_BYTES_MAX,
 };
 use crate::position::Cursor;
+#[cfg(feature = "client")]
+use crate::read_model::ReadAfter;
 use crate::server::Limit;
 
 /// A UUID in its 36-character form; upper case is read too.
@@ -71,6 +73,16 @@ schema!(
         .schema_type(Type::String)
         .format(Some(SchemaFormat::Custom("uuid".to_owned())))
         .description(Some("The id of an event"))
+        .examples(["01a20841-8540-7337-95c0-17cf11ebbfcb"])
+);
+
+#[cfg(feature = "client")]
+schema!(
+    ReadAfter,
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(whole(&[&cursor(), UUID])))
+        .description(Some("The id of an event, or its cursor"))
         .examples(["01a20841-8540-7337-95c0-17cf11ebbfcb"])
 );
 
