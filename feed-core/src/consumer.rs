@@ -8,14 +8,14 @@
 //! | --- | --- |
 //! | `options.rs` | how a consumer is made |
 //! | `run.rs` | the loop: decides only how long to wait |
-//! | `step.rs` | one step: take the subscription, then fetch, apply or replay |
+//! | `step.rs`, `taking.rs` | one step: take the subscription, then fetch, apply or replay; how it is taken and let go |
 //! | `fetching.rs` | the way to the feed: which document is next, one fetched ahead |
 //! | `applying.rs`, `apply.rs` | cutting batches and deciding on failures; a batch's transaction |
 //! | `replay.rs` | parked events, key by key |
 //! | `rebuild.rs` | a read model beside the live one |
 //! | `held.rs`, `lease.rs` | what is known while it is held, and keeping it |
 //! | `handler.rs`, `guard.rs`, `call.rs`, `handler_error.rs`, `ordering.rs` | what services give |
-//! | `operate.rs`, `subscription.rs`, `wait.rs` | what operators and read models see and do |
+//! | `operate.rs`, `operator.rs`, `subscription.rs`, `wait.rs` | what operators and read models see and do |
 //! | `state.rs` | the states and their transitions |
 //! | `storage.rs` | all SQL |
 
@@ -31,6 +31,7 @@ mod handler_error;
 mod held;
 mod lease;
 mod operate;
+mod operator;
 mod options;
 mod ordering;
 mod place;
@@ -41,6 +42,7 @@ mod state;
 mod step;
 mod storage;
 mod subscription;
+mod taking;
 #[cfg(feature = "faults")]
 mod torn;
 mod wait;
@@ -50,7 +52,8 @@ pub use error::{ConsumerError, EventName, Halt};
 pub(crate) use guard::{Applying, guarded};
 pub use handler::{Handlers, UnknownTypes};
 pub use handler_error::{HandlerError, HandlerErrorKind};
-pub use operate::{Changed, Chosen, Mode, OperateError, Operator, SubscriptionHandle};
+pub use operate::SubscriptionHandle;
+pub use operator::{Changed, Chosen, Mode, OperateError, Operator};
 pub use options::ParkingLimits;
 pub use ordering::{KeyFn, OrderingKey};
 pub use place::StartAt;

@@ -131,12 +131,12 @@ impl Batch {
 
     /// A rebuild has nothing to follow yet; but it may take the live one's place, which had parked events before.
     async fn pass_nothing(&self, tx: &mut Tx<'_>) -> Result<Applied, BatchError> {
-        let Some(cursor) = self.from else {
-            return Ok(self.nothing());
-        };
         if !storage::renew(tx, &self.subscription, &self.lease, self.lease_for).await? {
             return Err(BatchError::Superseded);
         }
+        let Some(cursor) = self.from else {
+            return Ok(self.nothing());
+        };
         Ok(Applied {
             switched: self.end_rebuild(tx, cursor).await?,
             ..self.nothing()

@@ -1,12 +1,12 @@
 //! What operators change: pause, resume, reset, retry, drop, skip. Each change takes the next fence, so that whoever holds
 //! the subscription looks anew before it commits anything further (invariant I9).
 
+use super::operator::{Changed, Chosen, Mode, OperateError, Operator};
 use super::state::{EventState, SubscriptionState};
 use super::storage::{self, events::Change};
 use super::subscription::{Subscription, SubscriptionEvent};
 use crate::error::{InvalidValue, StoreError};
 use crate::event::{EventId, SubscriptionName};
-use crate::limits::OPERATOR_TEXT_BYTES_MAX;
 use crate::position::Cursor;
 use crate::store::{Store, Tx};
 
@@ -15,127 +15,6 @@ use crate::store::{Store, Tx};
 pub struct SubscriptionHandle {
     pub(super) store: Store,
     pub(super) name: SubscriptionName,
-}
-
-/// Who changes a subscription, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Operator {
-    name: String,
-    why: String,
-}
-
-impl Operator {
-    /// Texts of 1 to [`OPERATOR_TEXT_BYTES_MAX`] bytes without control characters; the reason may be empty.
-    ///
-    /// # Errors
-    /// When a text is anything else.
-    pub fn new(name: &str, why: &str) -> Result<Self, InvalidValue> {
-        let fits = |text: &str| {
-            text.len() <= OPERATOR_TEXT_BYTES_MAX && !text.chars().any(char::is_control)
-        };
-        if name.is_empty() || !fits(name) {
-            return Err(InvalidValue::new(
-                "operator",
-                name,
-                "a name of 1 to 500 bytes without control characters",
-            ));
-        }
-        if !fits(why) {
-            return Err(InvalidValue::new(
-                "reason",
-                why,
-                "a text of at most 500 bytes without control characters",
-            ));
-        }
-        Ok(Operator {
-            name: name.to_owned(),
-            why: why.to_owned(),
-        })
-    }
-
-    fn sentence(&self) -> String {
-        if self.why.is_empty() {
-            format!("by {}", self.name)
-        } else {
-            format!("by {}: {}", self.name, self.why)
-        }
-    }
-}
-
-/// Which parked events are meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Chosen {
-    /// This one.
-    Event(EventId),
-    /// Those of this ordering key.
-    Key(String),
-    /// All.
-    All,
-}
-
-/// Whether a change is made or only tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// It is made.
-    Do,
-    /// All of it is done in a transaction that is rolled back, so that what it says is what would happen.
-    DryRun,
-}
-
-/// What a change did.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Changed {
-    /// The subscription before.
-    pub before: Subscription,
-    /// The subscription after.
-    pub after: Subscription,
-    /// The events that got into another state, as they are now, by position.
-    pub events: Vec<SubscriptionEvent>,
-    /// How many kept events were forgotten, since they will come again.
-    pub forgotten: u64,
-}
-
-/// A change that was not made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OperateError {
-    /// There is no such subscription in this database.
-    #[error("there is no subscription {0:?} in this database")]
-    UnknownSubscription(String),
-    /// Nothing is kept of the event.
-    #[error(
-        "event {0} is not among the events that are kept of subscription {1}: it was applied, or not read yet"
-    )]
-    UnknownEvent(EventId, SubscriptionName),
-    /// No event of the key is kept.
-    #[error("subscription {1} has no parked event with the ordering key {0:?}")]
-    UnknownKey(String, SubscriptionName),
-    /// The event is in another state than the change is for.
-    #[error("event {id} is {state}: {help}")]
-    State {
-        /// The event.
-        id: EventId,
-        /// How it is doing.
-        state: EventState,
-        /// What can be done instead.
-        help: String,
-    },
-    /// No event is being retried, so there is nothing to skip.
-    #[error(
-        "subscription {0} is not stuck at an event: there is nothing to skip. See its state and its reason"
-    )]
-    NotStuck(SubscriptionName),
-    /// It halts or waits for a reason that resuming does not concern.
-    #[error("subscription {0} is running already")]
-    Running(SubscriptionName),
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The dry run's end: what was done is rolled back.
-    #[doc(hidden)]
-    #[error("a dry run")]
-    Rehearsed(Box<Changed>),
 }
 
 impl Store {
@@ -232,7 +111,8 @@ impl SubscriptionHandle {
         self.change(
             mode,
             async move |tx: &mut Tx<'_>, _: &Subscription| -> Touched {
-                storage::operate(tx, &name, SubscriptionState::Paused, Some(&reason)).await?;
+                storage::operators::operate(tx, &name, SubscriptionState::Paused, Some(&reason))
+                    .await?;
                 Ok((Vec::new(), 0))
             },
         )
@@ -251,7 +131,7 @@ impl SubscriptionHandle {
                 if before.state == SubscriptionState::Running {
                     return Err(OperateError::Running(name.clone()));
                 }
-                storage::operate(tx, &name, SubscriptionState::Running, None).await?;
+                storage::operators::operate(tx, &name, SubscriptionState::Running, None).await?;
                 Ok((Vec::new(), 0))
             },
         )
@@ -269,8 +149,9 @@ impl SubscriptionHandle {
         self.change(
             mode,
             async move |tx: &mut Tx<'_>, before: &Subscription| -> Touched {
-                storage::operate(tx, &name, stays_paused(before), paused_reason(before)).await?;
-                storage::put_cursor(tx, &name, cursor, None).await?;
+                storage::operators::operate(tx, &name, stays_paused(before), paused_reason(before))
+                    .await?;
+                storage::operators::put_cursor(tx, &name, cursor, None).await?;
                 let position = cursor.map_or(0, |cursor| cursor.position.get());
                 storage::inbox::forget_behind(tx, &name, position).await?;
                 let forgotten = storage::events::forget_behind(tx, &name, position).await?;
@@ -289,7 +170,8 @@ impl SubscriptionHandle {
         self.change(
             mode,
             async move |tx: &mut Tx<'_>, before: &Subscription| -> Touched {
-                storage::operate(tx, &name, before.state, before.reason.as_deref()).await?;
+                storage::operators::operate(tx, &name, before.state, before.reason.as_deref())
+                    .await?;
                 let ids = match &chosen {
                     Chosen::Event(id) => vec![to_retry(tx, &name, *id).await?],
                     Chosen::Key(key) => {
@@ -331,7 +213,8 @@ impl SubscriptionHandle {
         self.change(
             mode,
             async move |tx: &mut Tx<'_>, before: &Subscription| -> Touched {
-                storage::operate(tx, &name, before.state, before.reason.as_deref()).await?;
+                storage::operators::operate(tx, &name, before.state, before.reason.as_deref())
+                    .await?;
                 let keys = match &chosen {
                     Chosen::Event(id) => return drop_one(tx, &name, *id, &operator).await,
                     Chosen::Key(key) => vec![key.clone()],
@@ -373,8 +256,9 @@ impl SubscriptionHandle {
                 let event = next
                     .ok_or_else(|| OperateError::NotStuck(name.clone()))?
                     .event;
-                storage::operate(tx, &name, stays_paused(before), paused_reason(before)).await?;
-                storage::pass(tx, &name, event.cursor(), event.recorded).await?;
+                storage::operators::operate(tx, &name, stays_paused(before), paused_reason(before))
+                    .await?;
+                storage::operators::pass(tx, &name, event.cursor(), event.recorded).await?;
                 drop_event(tx, &name, event.id, &operator).await?;
                 Ok((vec![event.id], 0))
             },
@@ -392,7 +276,7 @@ impl SubscriptionHandle {
             .store
             .write(async move |tx: &mut Tx<'_>| {
                 // Locks the row, so that what is decided by what it says stays true.
-                storage::touch(tx, &name).await?;
+                storage::operators::touch(tx, &name).await?;
                 let before = found(tx, &name).await?;
                 let (ids, forgotten) = work(tx, &before).await?;
                 let mut events = Vec::new();

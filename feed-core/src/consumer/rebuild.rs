@@ -148,7 +148,7 @@ impl Rebuild {
         cursor: Option<Cursor>,
     ) -> Result<bool, BatchError> {
         // Changes nothing but keeps the live subscription from moving until the end of the transaction.
-        let stays = storage::touch(tx, &self.live).await?;
+        let stays = storage::operators::touch(tx, &self.live).await?;
         if !stays || cursor.is_none() || self.live_cursor(tx).await? != cursor {
             return Ok(false);
         }
@@ -157,7 +157,10 @@ impl Rebuild {
         }
         let switched = self.switch.switch(tx).await;
         switched.map_err(BatchError::Switch)?;
-        storage::remove(tx, name).await?;
+        // A batch of the live one that is under way, on a store with several writers, may not commit any more: it would
+        // write what is not read from here on.
+        storage::operators::take_fence(tx, &self.live).await?;
+        storage::operators::remove(tx, name).await?;
         Ok(true)
     }
 }

@@ -73,8 +73,7 @@ impl Consumer {
             let pause = match stepped {
                 Ok(StepOutcome::SwitchedOver) => return Ok(()),
                 Ok(outcome) => {
-                    if failures > 0 && !matches!(outcome, StepOutcome::Taken | StepOutcome::Fetched)
-                    {
+                    if failures > 0 && gets_on(&outcome) {
                         tracing::info!(subscription = %self.name, failures, "following again");
                         failures = 0;
                     }
@@ -198,5 +197,22 @@ impl Consumer {
                 let _ = tokio::time::timeout(at_most - at_least, commits.changed()).await;
             }
         }
+    }
+}
+
+/// Whether after this the failures before it are over.
+fn gets_on(outcome: &StepOutcome) -> bool {
+    match outcome {
+        StepOutcome::Applied { .. }
+        | StepOutcome::Parked { .. }
+        | StepOutcome::CaughtUp
+        | StepOutcome::SwitchedOver => true,
+        StepOutcome::Taken
+        | StepOutcome::Fetched
+        | StepOutcome::Replayed { .. }
+        | StepOutcome::Superseded
+        | StepOutcome::Standby { .. }
+        | StepOutcome::Halted
+        | StepOutcome::Paused => false,
     }
 }

@@ -1,11 +1,15 @@
-//! All SQL of the consumer. Rows of `subscriptions` are here, those of `subscription_events` and `inbox` in the files
-//! beside.
+//! All SQL of the consumer. What its holder does to a row of `subscriptions` is here, what others do in `operators`; the
+//! rows of `subscription_events` and of the inbox are in the files named so.
 //!
 //! Whoever holds a subscription changes it only where its fence and its holder are still theirs; an operator takes the
 //! next fence. So of two that change it at the same time, one is refused (invariant I9).
 
 pub(super) mod events;
 pub(super) mod inbox;
+pub(super) mod operators;
+mod rows;
+
+pub(super) use rows::{ALL, Stored};
 
 use std::time::Duration;
 
@@ -14,108 +18,11 @@ use chrono::{DateTime, Utc};
 use super::handler_error::shortened;
 use super::lease::{HolderId, Lease};
 use super::state::SubscriptionState;
-use super::subscription::Subscription;
-use crate::error::{InvalidValue, StoreError};
+use crate::error::StoreError;
 use crate::event::SubscriptionName;
 use crate::position::Cursor;
-use crate::store::{FromRow, LeaseClock, Row, Tx};
-
-macro_rules! select_subscriptions {
-    ($rest:literal) => {
-        concat!(
-            "SELECT name, feed_url, cursor, recorded_us, head, head_seen_us, state, reason, failures, next_try_us, fence,
-                    holder, lease_boot, lease_until_ms, events, unhandled, duplicates, updated_us
-             FROM subscriptions ",
-            $rest
-        )
-    };
-}
-
-pub(super) const ALL: &str = select_subscriptions!("ORDER BY name");
-const ONE: &str = select_subscriptions!("WHERE name = $1");
-
-/// A row, with its lease.
-pub(super) struct Stored {
-    pub(super) subscription: Subscription,
-    pub(super) lease: Option<StoredLease>,
-}
-
-/// Until when the holder may count on being left alone.
-pub(super) struct StoredLease {
-    pub(super) holder: HolderId,
-    boot: String,
-    until_ms: i64,
-}
-
-impl StoredLease {
-    /// How long it lasts from now on. A lease of another boot is over: its holder went down with the machine.
-    pub(super) fn left(&self, clock: &LeaseClock) -> Duration {
-        if self.boot != clock.boot {
-            return Duration::ZERO;
-        }
-        Duration::from_millis(u64::try_from(self.until_ms - clock.ms).unwrap_or(0))
-    }
-}
-
-fn corrupt(error: InvalidValue) -> StoreError {
-    StoreError::Corrupt(format!("subscriptions: {error}"))
-}
-
-fn cursor_of(text: Option<String>) -> Result<Option<Cursor>, StoreError> {
-    text.map(|text| text.parse()).transpose().map_err(corrupt)
-}
-
-fn count(row: &Row<'_>, column: &str) -> Result<u64, StoreError> {
-    let number: i64 = row.get(column)?;
-    u64::try_from(number)
-        .map_err(|_| StoreError::Corrupt(format!("subscriptions: {column} {number}")))
-}
-
-impl FromRow for Stored {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        let holder: Option<HolderId> = row.get("holder")?;
-        let boot: Option<String> = row.get("lease_boot")?;
-        let until: Option<i64> = row.get("lease_until_ms")?;
-        let lease = match (holder, boot, until) {
-            (Some(holder), Some(boot), Some(until_ms)) => Some(StoredLease {
-                holder,
-                boot,
-                until_ms,
-            }),
-            _ => None,
-        };
-        Ok(Stored {
-            subscription: Subscription::from_row(row)?,
-            lease,
-        })
-    }
-}
-
-impl FromRow for Subscription {
-    fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
-        let state: String = row.get("state")?;
-        let holder: Option<HolderId> = row.get("holder")?;
-        Ok(Subscription {
-            name: SubscriptionName::new(row.get::<String>("name")?).map_err(corrupt)?,
-            feed_url: row.get("feed_url")?,
-            cursor: cursor_of(row.get("cursor")?)?,
-            recorded: row.get("recorded_us")?,
-            head: cursor_of(row.get("head")?)?,
-            head_seen: row.get("head_seen_us")?,
-            state: SubscriptionState::parse(&state)
-                .ok_or_else(|| StoreError::Corrupt(format!("subscriptions: state {state:?}")))?,
-            reason: row.get("reason")?,
-            failures: row.get("failures")?,
-            next_try: row.get("next_try_us")?,
-            fence: row.get("fence")?,
-            holder: holder.map(|holder| uuid::Uuid::from_bytes(holder).simple().to_string()),
-            events: count(row, "events")?,
-            unhandled: count(row, "unhandled")?,
-            duplicates: count(row, "duplicates")?,
-            updated: row.get("updated_us")?,
-        })
-    }
-}
+use crate::store::{LeaseClock, Tx};
+use rows::{ONE, cursor_of};
 
 /// Makes the row when there is none, and notes the URL that it is followed at now.
 pub(super) async fn ensure(
@@ -346,63 +253,6 @@ pub(super) async fn note(
     Ok(changed == 1)
 }
 
-/// An operator's change: takes the next fence and the lease away, so that whoever held it looks anew.
-pub(super) async fn operate(
-    tx: &mut Tx<'_>,
-    name: &SubscriptionName,
-    state: SubscriptionState,
-    reason: Option<&str>,
-) -> Result<bool, StoreError> {
-    let now = tx.now();
-    let changed = tx
-        .execute(
-            "UPDATE subscriptions
-             SET fence = fence + 1, holder = NULL, lease_boot = NULL, lease_until_ms = NULL,
-                 state = $2, reason = $3, failures = 0, next_try_us = NULL, updated_us = $4
-             WHERE name = $1",
-            &[
-                name.as_str().into(),
-                state.as_str().into(),
-                reason.into(),
-                now.into(),
-            ],
-        )
-        .await?;
-    Ok(changed == 1)
-}
-
-/// An operator puts the cursor somewhere else; [`operate`] has to come with it.
-pub(super) async fn put_cursor(
-    tx: &mut Tx<'_>,
-    name: &SubscriptionName,
-    cursor: Option<Cursor>,
-    recorded: Option<DateTime<Utc>>,
-) -> Result<(), StoreError> {
-    let cursor = cursor.map(|cursor| cursor.to_string());
-    tx.execute(
-        "UPDATE subscriptions SET cursor = $2, recorded_us = $3, head = NULL, head_seen_us = NULL WHERE name = $1",
-        &[name.as_str().into(), cursor.as_deref().into(), recorded.into()],
-    )
-    .await
-    .map(drop)
-}
-
-/// An operator lets the cursor pass one event; [`operate`] has to come with it.
-pub(super) async fn pass(
-    tx: &mut Tx<'_>,
-    name: &SubscriptionName,
-    cursor: Cursor,
-    recorded: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let cursor = cursor.to_string();
-    tx.execute(
-        "UPDATE subscriptions SET cursor = $2, recorded_us = $3, events = events + 1 WHERE name = $1",
-        &[name.as_str().into(), (&cursor).into(), recorded.into()],
-    )
-    .await
-    .map(drop)
-}
-
 /// Counts replayed events that no handler was for; [`renew`] has to come with it.
 pub(super) async fn count_unhandled(
     tx: &mut Tx<'_>,
@@ -415,32 +265,4 @@ pub(super) async fn count_unhandled(
     )
     .await
     .map(drop)
-}
-
-/// Changes nothing, but lets nobody else change the row until the end of the transaction. Returns whether there is one.
-pub(super) async fn touch(tx: &mut Tx<'_>, name: &SubscriptionName) -> Result<bool, StoreError> {
-    let touched = tx
-        .execute(
-            "UPDATE subscriptions SET fence = fence WHERE name = $1",
-            &[name.as_str().into()],
-        )
-        .await?;
-    Ok(touched == 1)
-}
-
-/// Takes the subscription and all that is kept for it away.
-pub(super) async fn remove(tx: &mut Tx<'_>, name: &SubscriptionName) -> Result<bool, StoreError> {
-    for sql in [
-        "DELETE FROM subscription_events WHERE subscription = $1",
-        "DELETE FROM inbox WHERE subscription = $1",
-    ] {
-        tx.execute(sql, &[name.as_str().into()]).await?;
-    }
-    let removed = tx
-        .execute(
-            "DELETE FROM subscriptions WHERE name = $1",
-            &[name.as_str().into()],
-        )
-        .await?;
-    Ok(removed == 1)
 }
