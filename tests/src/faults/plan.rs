@@ -61,8 +61,7 @@ impl Weights {
         reversed: 0,
     };
 
-    /// Some of everything but [`Damage::Short`], after which a consumer that goes by links alone waits for the next event
-    /// before it knows that it has missed one. One request in four is harmed, one in five so that a consumer waits before
+    /// Some of everything. One request in four is harmed, one in five so that a consumer waits before
     /// it tries again; more would make failures in a row, which it waits after longer and longer.
     pub const MIXED: Weights = Weights {
         pass: 150,
@@ -84,7 +83,7 @@ impl Weights {
         other_page: 3,
         doubled: 2,
         gap: 2,
-        short: 0,
+        short: 2,
         swapped: 2,
         reversed: 2,
     };
