@@ -97,9 +97,9 @@ pub enum RunError {
     /// The listener failed.
     #[error("serving failed: {0}")]
     Serve(#[from] std::io::Error),
-    /// The subscription halted, and there was nothing else to do.
+    /// The feed cannot be followed at all, and there was nothing else to do.
     #[error(transparent)]
-    Halted(#[from] ConsumerError),
+    Consumer(#[from] ConsumerError),
     /// A part of the service panicked.
     #[error("a part of the service failed: {0}")]
     Panicked(String),
@@ -168,7 +168,7 @@ impl Application {
 
     /// Works until `stop` is cancelled; then finishes what it began, and closes the database.
     ///
-    /// A halted subscription does not end a service that also answers requests: its own feed goes on.
+    /// A halted subscription ends nothing: an operator may resume it.
     ///
     /// # Errors
     /// When a part fails without which the rest is of no use.
@@ -191,8 +191,11 @@ impl Application {
             parts.spawn(async move {
                 match consumer.run(stop).await {
                     Err(error) if !serves => Err(error.into()),
-                    // The consumer has logged why it halts.
-                    Ok(()) | Err(_) => Ok(()),
+                    Err(error) => {
+                        tracing::error!(%error, "the feed cannot be followed");
+                        Ok(())
+                    }
+                    Ok(()) => Ok(()),
                 }
             });
         }
