@@ -83,6 +83,7 @@ async fn a_running_consumer_pauses_and_goes_on() {
         ran.stdout
     );
     append(&subscriber.feed.store, 3).await;
+    // Nothing is to happen, so nothing can be waited for: a running one would be done long before.
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     let shown = subscriber.shown().await;
     assert_eq!(
