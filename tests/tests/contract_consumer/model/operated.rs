@@ -108,6 +108,8 @@ impl Expected {
         for position in positions {
             if let Some(kept) = self.kept.get_mut(&position) {
                 kept.state = EventState::Dropped;
+                // It is not tried any more, so no time is noted for that.
+                kept.is_due = true;
             }
         }
         if let Some(subject) = subject {
