@@ -55,7 +55,15 @@ pub struct Service {
 /// # Errors
 /// When the system has none.
 pub fn free_address() -> Result<SocketAddr, Failure> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+    free_address_on(Ipv4Addr::LOCALHOST)
+}
+
+/// As [`free_address`], on an address of this machine.
+///
+/// # Errors
+/// When the system has none.
+pub fn free_address_on(host: Ipv4Addr) -> Result<SocketAddr, Failure> {
+    TcpListener::bind((host, 0))
         .and_then(|listener| listener.local_addr())
         .context("looking for a free port")
 }

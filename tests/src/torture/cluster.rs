@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use feed_core::faults::variables;
@@ -13,7 +14,7 @@ use super::scenario::{Scenario, Who};
 use crate::binaries::Binaries;
 use crate::failure::{Context, Failure};
 use crate::faults::{FaultPlan, FaultProxy};
-use crate::service::free_address;
+use crate::service::free_address_on;
 use crate::{http, sample::Sample};
 
 /// Longest time until a service is ready.
@@ -124,7 +125,8 @@ impl Cluster {
     ) -> Result<Self, Failure> {
         std::fs::copy(&template.customer_database, folder.join("customer.db"))
             .context("the template")?;
-        let (order_at, customer_at) = (free_address()?, free_address()?);
+        let host = own_host();
+        let (order_at, customer_at) = (free_address_on(host)?, free_address_on(host)?);
         let (order_url, customer_url) = (
             format!("http://{order_at}"),
             format!("http://{customer_at}"),
@@ -263,6 +265,15 @@ impl Cluster {
         args.push(flag("retry-ms-max", &RETRY_MS_MAX));
         args
     }
+}
+
+/// A loopback address of this run alone: the port of a service that was killed may be given away before it is back, and
+/// another run's service or proxy would stand in its place.
+fn own_host() -> Ipv4Addr {
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let run = RUNS.fetch_add(1, Ordering::Relaxed);
+    let octet = |number: u32| u8::try_from(1 + number % 250).unwrap_or(1);
+    Ipv4Addr::new(127, octet(std::process::id()), octet(run / 250), octet(run))
 }
 
 /// What processes are made from.
