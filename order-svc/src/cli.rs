@@ -168,7 +168,8 @@ struct Poller {
     #[arg(long, env = "ORDER_LEASE_MS", value_name = "MS", default_value_t = 10_000,
           value_parser = clap::value_parser!(u64).range(100..=600_000))]
     lease_ms: u64,
-    /// Longest wait after failures in a row, in milliseconds
+    /// Longest wait after failures in a row, in milliseconds (100 to 600000), unless the feed's server asks for a longer
+    /// one, up to a minute
     #[arg(long, env = "ORDER_RETRY_MS_MAX", value_name = "MS", default_value_t = 30_000,
           value_parser = clap::value_parser!(u64).range(100..=600_000))]
     retry_ms_max: u64,

@@ -158,9 +158,11 @@ impl Consumer {
             return StepOutcome::CaughtUp;
         }
         self.fetched.drain(..events.min(self.fetched.len()));
+        let head = self.fetching.as_ref().and_then(|fetching| fetching.head());
         if let Some(held) = &mut self.held {
             held.cursor = Some(cursor);
             held.troubled = false;
+            held.head = head.or(held.head);
             held.retrying = false;
             held.parked += applied.waiting;
             held.renewed = Instant::now();

@@ -26,6 +26,14 @@ pub enum ConsumerError {
         /// What does not fit.
         source: VerifyError,
     },
+    /// The feed says that there is more, and sends nothing of it, also past all caches.
+    #[error("{url} says that there is more behind {cursor}, and sends nothing of it")]
+    NothingComes {
+        /// The document.
+        url: String,
+        /// Behind what something was to come.
+        cursor: String,
+    },
     /// The handler failed on an event and may succeed later.
     #[error("{event} could not be applied: {source}")]
     Handler {
@@ -52,6 +60,7 @@ impl ConsumerError {
             ConsumerError::Client(error) => error.is_transient(),
             ConsumerError::Store(error) => error.is_transient(),
             ConsumerError::Handler { .. }
+            | ConsumerError::NothingComes { .. }
             | ConsumerError::Switch(_)
             | ConsumerError::Unverified { .. } => true,
             ConsumerError::Invalid(_) | ConsumerError::Halted(_) => false,

@@ -10,6 +10,7 @@ use super::error::{ConsumerError, Halt, cursor_text};
 use crate::client::{
     ClientError, FeedClient, FetchOptions, Fetched, Page, Seen, VerifyError, verify,
 };
+use crate::document::ReadDocument;
 use crate::event::Event;
 use crate::faults::{Bug, Point, at, planted};
 use crate::limits::PLAIN_POLL_MS;
@@ -99,6 +100,7 @@ impl Fetching {
             self.client
                 .tail(&cursor.map_or(After::Start, After::Cursor))
         };
+        let by_link = self.next.is_some();
         let url = self.next.clone().unwrap_or_else(tail);
         self.waited = false;
         let fetched = match self.ahead.take() {
@@ -120,6 +122,8 @@ impl Fetching {
                 // What led here may be wrong by now; the cursor is not.
                 self.start_over();
                 Err(match error {
+                    // It is the link that is refused: the cursor is asked about next.
+                    ClientError::Refused { .. } if by_link => return Ok(Vec::new()),
                     ClientError::Refused { refusal, .. } => Halt::CursorRefused {
                         cursor: cursor_text(cursor),
                         reason: refusal.to_string(),
@@ -146,10 +150,10 @@ impl Fetching {
         &mut self,
         cursor: Option<Cursor>,
         asked: &Url,
-        page: Page,
+        mut page: Page,
     ) -> Result<Vec<Event>, ConsumerError> {
         let seen = cursor.map_or(Seen::Nothing, Seen::Cursor);
-        let events = match verified(seen, page.document.events) {
+        let events = match verified(seen, std::mem::take(&mut page.document.events)) {
             Ok(events) => events,
             Err(reason) => return Err(self.unverified(cursor, &page.url, reason)),
         };
@@ -157,19 +161,11 @@ impl Fetching {
         self.doubtful = false;
         self.waited = page.waited.is_some();
         self.caught_up = page.document.caught_up == Some(true);
-        // A cache may give an older one.
-        self.head = further(self.head, page.document.head);
-        // What comes behind the reader is there, and neither sent nor led to: whoever follows on from such a document
-        // would wait for ever. It is asked for again, by the cursor.
-        let stands = events.last().map(Event::cursor).or(cursor);
-        let behind = self
-            .head
-            .is_some_and(|head| head.position > position_of(stands));
-        self.left_out = behind && (self.caught_up || events.is_empty());
-        if self.left_out {
-            self.start_over();
-            return Ok(events);
+        self.head = page.document.head.or(self.head);
+        if self.leaves_out(cursor, &events, &page.document) {
+            return self.ask_again(cursor, events, &page.url);
         }
+        self.left_out = false;
         // A tag is for the URL that it came from: it is kept only while the next request goes there again.
         let again = page
             .next
@@ -180,6 +176,43 @@ impl Fetching {
         self.next = page.next;
         if let (Some(next), false, false) = (&self.next, self.caught_up, events.is_empty()) {
             self.ahead = Some(Ahead::begin(&self.client, next.clone()));
+        }
+        Ok(events)
+    }
+
+    /// Whether what comes behind the reader is there, and the document neither sends it nor leads to it: whoever follows
+    /// on from such a one would wait for ever.
+    fn leaves_out(
+        &self,
+        cursor: Option<Cursor>,
+        events: &[Event],
+        document: &ReadDocument,
+    ) -> bool {
+        let stands = events.last().map(Event::cursor).or(cursor);
+        let stands = stands.map_or(Position::START, |cursor| cursor.position);
+        let behind = document.head.is_some_and(|head| head.position > stands);
+        match document.caught_up {
+            Some(true) => behind,
+            Some(false) => events.is_empty(),
+            None => behind && events.is_empty(),
+        }
+    }
+
+    /// A document that left something out is asked for again by the cursor, past all caches. One that is no better then
+    /// is a failure.
+    fn ask_again(
+        &mut self,
+        cursor: Option<Cursor>,
+        events: Vec<Event>,
+        url: &Url,
+    ) -> Result<Vec<Event>, ConsumerError> {
+        self.start_over();
+        let again = std::mem::replace(&mut self.left_out, true);
+        if again && events.is_empty() {
+            return Err(ConsumerError::NothingComes {
+                url: url.to_string(),
+                cursor: cursor_text(cursor),
+            });
         }
         Ok(events)
     }
@@ -223,18 +256,6 @@ impl Ahead {
                 reason: format!("fetching ahead failed: {error}"),
             })
         })
-    }
-}
-
-fn position_of(cursor: Option<Cursor>) -> Position {
-    cursor.map_or(Position::START, |cursor| cursor.position)
-}
-
-/// Of two cursors, the one that is further on.
-fn further(one: Option<Cursor>, other: Option<Cursor>) -> Option<Cursor> {
-    match (one, other) {
-        (Some(one), Some(other)) if one.position > other.position => Some(one),
-        (one, other) => other.or(one),
     }
 }
 

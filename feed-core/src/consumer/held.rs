@@ -26,6 +26,8 @@ pub(super) struct Held {
     pub(super) begun: bool,
     /// The row says something else than `running`, or does not know the feed's newest event.
     pub(super) troubled: bool,
+    /// The feed's newest event, as the row says it.
+    pub(super) head: Option<Cursor>,
     /// Keys of which an event is parked.
     pub(super) blocked: Arc<HashSet<String>>,
     /// Events that are parked or wait behind a parked one.

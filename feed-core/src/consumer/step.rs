@@ -197,12 +197,15 @@ impl Consumer {
         Ok(outcome)
     }
 
-    /// The feed takes the cursor: what the row says of trouble is over.
+    /// The feed takes the cursor: what the row says of trouble is over. Where the head is another one than the row has, as
+    /// after a restore or a false one, that is noted too.
     async fn is_well(&mut self) -> Result<(), ConsumerError> {
+        let head = self.fetching.as_ref().and_then(Fetching::head);
+        let is_noted = |held: &Held| !held.troubled && (head.is_none() || held.head == head);
         if self
             .held
             .as_ref()
-            .is_none_or(|held| !held.troubled || held.retrying)
+            .is_none_or(|held| held.retrying || is_noted(held))
         {
             return Ok(());
         }
@@ -215,6 +218,7 @@ impl Consumer {
         self.note(doing).await?;
         if let Some(held) = &mut self.held {
             held.troubled = false;
+            held.head = head.or(held.head);
         }
         Ok(())
     }

@@ -115,6 +115,7 @@ impl Consumer {
             begun: false,
             troubled: subscription.state != SubscriptionState::Running
                 || subscription.head.is_none(),
+            head: subscription.head,
             blocked: Arc::new(blocked.keys.into_iter().collect()),
             parked: blocked.events,
             retrying,

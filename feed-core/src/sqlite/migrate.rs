@@ -7,6 +7,7 @@ use std::time::Duration;
 use refinery::{Migration, Runner, error::Kind};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::connection::store_error;
 use crate::error::StoreError;
 use crate::limits::WRITE_BUSY_MS_MAX;
 use crate::store::Migrations;
@@ -47,6 +48,7 @@ pub(super) fn migrate(
     };
     let lock = File::create(&lock_path).map_err(unlockable)?;
     lock.lock().map_err(unlockable)?;
+    refuse_other_services(conn, path, service)?;
     run(conn, &OWN, OWN_TABLE)?;
     if !service
         .owner
@@ -65,6 +67,37 @@ pub(super) fn migrate(
         &format!("{}_migrations", service.owner),
     )
     // The lock ends with the file handle.
+}
+
+/// A database is one service's: tables of two would get into each other's way. Nothing is changed in a file of another.
+fn refuse_other_services(
+    conn: &Connection,
+    path: &Path,
+    service: Migrations,
+) -> Result<(), StoreError> {
+    if service.sqlite.is_empty() {
+        return Ok(());
+    }
+    let own = format!("{}_migrations", service.owner);
+    let owners: Vec<String> = conn
+        .prepare(r"SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE '%\_migrations' ESCAPE '\'")
+        .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
+        .map_err(store_error)?;
+    let is_own = owners.contains(&own);
+    match owners
+        .into_iter()
+        .find(|table| *table != own && table != OWN_TABLE)
+    {
+        Some(other) if !is_own => Err(StoreError::Open {
+            path: path.display().to_string(),
+            reason: format!(
+                "it is the database of another service ({}, not {}): each has one of its own",
+                other.trim_end_matches("_migrations"),
+                service.owner
+            ),
+        }),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Refuses a file that is not there, holds no database of this crate, or has another schema than this program's. Nothing

@@ -151,7 +151,8 @@ impl Writer {
                 self.run_group(&mut waiting);
             }
         }
-        // Leaves a file without a WAL behind; when another process uses it, that one does it later.
+        // Leaves a file without a WAL behind; when another process uses it, that one does it later, and is not waited for.
+        let _ = self.conn.busy_timeout(Duration::ZERO);
         let _ = self.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
     }
 

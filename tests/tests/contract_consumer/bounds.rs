@@ -279,11 +279,14 @@ async fn i12_documents_in_a_circle_make_no_hot_loop() {
             server.on("/b", [to("/a")]);
             let mut consumer = reader.consumer(&server.feed_url());
             assert_eq!(consumer.step().await.unwrap(), StepOutcome::Taken);
-            for _ in 0..10 {
-                // Said of every one of them, so that the loop waits each time.
-                assert_eq!(consumer.step().await.unwrap(), StepOutcome::CaughtUp);
+            // Said of every one of them, so that the loop waits each time: first as after any poll, then longer and longer.
+            assert_eq!(consumer.step().await.unwrap(), StepOutcome::CaughtUp);
+            for _ in 1..10 {
+                let error = failure(&mut consumer).await;
+                let nothing = matches!(error, ConsumerError::NothingComes { .. });
+                assert!(nothing && error.is_transient(), "{error:?}");
             }
-            assert_eq!(server.targets().await.len(), 10);
+            assert_eq!(server.targets().await, vec![feed.after(3); 10]);
             // Out of the circle it goes on.
             for place in ["/a", "/b", &feed.after(3)] {
                 let next = format!("/feeds/lamps?after={}", feed.cursor(5));

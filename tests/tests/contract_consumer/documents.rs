@@ -381,3 +381,50 @@ async fn i08_the_cursor_moves_only_with_what_was_applied() {
     assert_eq!(applied, 4);
     assert!(server.targets().await.iter().all(|t| t.starts_with(FEED)));
 }
+
+#[tokio::test]
+async fn a_false_head_is_forgotten_at_the_next_answer() {
+    let feed = ScriptedFeed::new(1, 4);
+    let (reader, server) = (Reader::at(&feed, 4).await, ScriptedServer::start().await);
+    let far = ScriptedFeed::new(1, 4_000);
+    let said = |head| Said {
+        next: Some(format!("lamps?after={}", feed.cursor(4))),
+        head: Some(head),
+        caught_up: Some(true),
+    };
+    let answers = [far.cursor(4_000), feed.cursor(4)];
+    let answers = answers.map(|head| respond(Format::Json, vec![], said(head)));
+    server.on(&feed.after(4), answers);
+    let mut consumer = reader.consumer(&server.feed_url());
+    for expected in [4_000, 4, 4] {
+        catch_up(&mut consumer).await;
+        let head = reader.subscription().await.unwrap().head;
+        assert_eq!(head.map(|head| head.position.get()), Some(expected));
+    }
+}
+
+#[tokio::test]
+async fn i11_a_link_that_is_refused_is_no_reason_to_halt() {
+    let feed = ScriptedFeed::new(1, 6);
+    let (reader, server) = (Reader::at(&feed, 3).await, ScriptedServer::start().await);
+    let said = Said {
+        next: Some("lamps?after=made-up".into()),
+        ..Said::default()
+    };
+    server.on(
+        &feed.after(3),
+        [
+            respond(Format::Json, vec![], said),
+            feed.tail(Format::Json, 4..=6),
+        ],
+    );
+    let made_up = format!("{FEED}?after=made-up");
+    server.on(&made_up, [super::scripted::problem(409, "cursor-diverged")]);
+    server.on(&feed.after(6), [feed.nothing_after(Format::Json, 6)]);
+    let mut consumer = reader.consumer(&server.feed_url());
+    for _ in 0..3 {
+        catch_up(&mut consumer).await;
+    }
+    reader.assert_applied(&feed, 6).await;
+    assert_eq!(reader.halted().await, None);
+}
