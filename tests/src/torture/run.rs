@@ -16,7 +16,7 @@ use super::cluster::{Cluster, Template};
 use super::ledger::Books;
 use super::mischief::{CUSTOMERS_ORDERS, Mischief, ORDERS_CUSTOMERS};
 use super::scenario::{Scenario, Who};
-use crate::check;
+use crate::check::{self, Verdict};
 use crate::driver::{self, DriverOptions, PlacedOrder, Placement};
 use crate::failure::Failure;
 use crate::history::History;
@@ -109,14 +109,38 @@ async fn play(
             return Ok(());
         }
     };
-    acknowledged(cluster, &placed, anomalies)?;
     // Where events were parked, they were decided on in another order than the feed's.
     if !scenario.parks() {
-        let verdict = check::check(&template.sample, &placed, &order_url, &customer_url).await?;
+        let verdict = checked(&mut mischief, template, &placed, &order_url, &customer_url).await?;
         let wrong = verdict.differences.iter();
         anomalies.extend(wrong.map(|one| Anomaly::new(Kind::WrongState, one.to_string())));
     }
-    Ok(())
+    acknowledged(cluster, &placed, anomalies)
+}
+
+/// Compares what the services say with the calculation. They may still crash or stop by themselves meanwhile.
+async fn checked(
+    mischief: &mut Mischief<'_>,
+    template: &Template,
+    placed: &[PlacedOrder],
+    order_url: &str,
+    customer_url: &str,
+) -> Result<Verdict, Failure> {
+    let began = Instant::now();
+    loop {
+        let checking = check::check(&template.sample, placed, order_url, customer_url);
+        let mut checking = std::pin::pin!(checking);
+        let checked = loop {
+            tokio::select! {
+                checked = &mut checking => break checked,
+                () = tokio::time::sleep(Duration::from_millis(LOOK_MS)) => mischief.look_after().await?,
+            }
+        };
+        match checked {
+            Err(_) if began.elapsed() < STILL_MAX => mischief.look_after().await?,
+            checked => return checked,
+        }
+    }
 }
 
 /// Places the orders while damage is done.
