@@ -28,7 +28,7 @@ pub enum Bug {
     CursorWithoutPark,
     /// A gap in what came is passed over.
     GapSkipped,
-    /// What came a second time is applied a second time.
+    /// What came is applied unverified, also what came a second time.
     RepeatsApplied,
     /// Events of a key with a parked event are applied.
     WaitingNotHeld,
