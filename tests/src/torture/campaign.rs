@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::anomaly::Kind;
 use super::cluster::Template;
 use super::run::{Outcome, run};
 use crate::failure::{Context, Failure};
@@ -113,8 +114,23 @@ impl Campaign {
     }
 }
 
-/// One seed, in a folder of its own, which is kept if it went wrong.
+/// One seed, in a folder of its own, which is kept if it went wrong. A run that could not be made, which says nothing of
+/// the services, is made once more.
 pub(super) async fn one(
+    template: &Template,
+    seed: u64,
+    bug: Option<&str>,
+    keep: &Path,
+) -> Result<Outcome, Failure> {
+    let first = in_a_folder(template, seed, bug, keep).await?;
+    let mut kinds = first.anomalies.iter().map(|anomaly| anomaly.kind);
+    if !first.anomalies.is_empty() && kinds.all(|kind| kind == Kind::Broken) {
+        return in_a_folder(template, seed, bug, keep).await;
+    }
+    Ok(first)
+}
+
+async fn in_a_folder(
     template: &Template,
     seed: u64,
     bug: Option<&str>,
