@@ -224,3 +224,32 @@ async fn the_tables_can_be_read_by_people() {
         .unwrap();
     assert_eq!(row, (1, 1, "order-1".to_owned(), 1, "1".to_owned()));
 }
+
+#[tokio::test]
+async fn the_database_of_another_service_is_left_as_it_is() {
+    const OTHER: Migrations = Migrations {
+        owner: "other",
+        sqlite: &[V1],
+    };
+    let store = TempStore::new(OLD).await;
+    let path = store.path();
+    let path = path.to_str().unwrap();
+    let tables = || {
+        let conn = Connection::open(path).unwrap();
+        let sql = "SELECT group_concat(name) FROM (SELECT name FROM sqlite_schema ORDER BY name)";
+        conn.query_row(sql, [], |row| row.get::<_, String>(0))
+            .unwrap()
+    };
+    let before = tables();
+    let refused = Store::open(path, OTHER).await.err();
+    let said = refused.expect("it is refused").to_string();
+    assert!(said.contains("(service, not other)"), "{said}");
+    assert_eq!(tables(), before);
+    // Its own program opens it, and so does one without tables of its own.
+    Store::open(path, OLD).await.unwrap().close().await;
+    Store::open(path, Migrations::NONE)
+        .await
+        .unwrap()
+        .close()
+        .await;
+}

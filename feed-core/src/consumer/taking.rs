@@ -14,7 +14,7 @@ use super::step::{Consumer, StepOutcome};
 use super::storage::{self, Advance, Doing, Stored, events::Blocked};
 use crate::client::{ClientError, ClientOptions, FeedClient};
 use crate::error::StoreError;
-use crate::faults::{Bug, Point, at, planted};
+use crate::faults::{Point, at};
 use crate::store::Tx;
 
 impl Consumer {
@@ -98,20 +98,20 @@ impl Consumer {
     fn hold(&mut self, taken: &Stored, blocked: Blocked, retrying: bool) {
         let subscription = &taken.subscription;
         self.may_try_halted = false;
-        let mut cursor = subscription.cursor;
-        if planted(Bug::StaleCursorOnTakeOver) {
-            #[cfg(feature = "faults")]
-            {
-                cursor = self.stale.take().or(cursor);
-            }
-        }
+        let cursor = subscription.cursor;
+        #[cfg(feature = "faults")]
+        let cursor = self
+            .stale
+            .take()
+            .filter(|_| crate::faults::planted(crate::faults::Bug::StaleCursorOnTakeOver))
+            .or(cursor);
         let now = Instant::now();
         self.held = Some(Held {
             lease: Lease {
                 fence: subscription.fence,
                 holder: self.holder,
             },
-            cursor: std::mem::take(&mut cursor),
+            cursor,
             begun: false,
             troubled: subscription.state != SubscriptionState::Running
                 || subscription.head.is_none(),
