@@ -29,6 +29,7 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
             include_str!("../migrations/sqlite/V2__last_events.sql"),
         ),
     ],
+    postgres: &[],
 };
 
 /// How the feed is made, by whichever command is first.

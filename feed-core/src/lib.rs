@@ -35,15 +35,15 @@
 //! ```
 
 // Without a store, some of what events and feeds can do has nobody who asks for it.
-#![cfg_attr(not(feature = "sqlite"), allow(dead_code))]
+#![cfg_attr(not(feature = "store"), allow(dead_code))]
 
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "store")]
 mod aggregate;
 #[cfg(test)]
 mod arbitrary;
 #[cfg(feature = "client")]
 pub mod client;
-#[cfg(all(feature = "client", feature = "sqlite"))]
+#[cfg(all(feature = "client", feature = "store"))]
 mod consumer;
 mod document;
 mod error;
@@ -54,31 +54,33 @@ mod faults;
 pub mod faults;
 mod feed;
 mod filter;
-#[cfg(any(feature = "client", all(feature = "server", feature = "sqlite")))]
+#[cfg(any(feature = "client", all(feature = "server", feature = "store")))]
 mod headers;
 pub mod limits;
 mod page;
 mod position;
-#[cfg(all(feature = "client", feature = "server", feature = "sqlite"))]
+#[cfg(all(feature = "client", feature = "server", feature = "store"))]
 pub mod read_model;
-#[cfg(all(feature = "server", feature = "sqlite"))]
+#[cfg(all(feature = "server", feature = "store"))]
 pub mod server;
 mod shutdown;
 
 pub mod atom;
 pub mod json;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "store")]
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
-#[cfg(all(feature = "client", feature = "sqlite"))]
+#[cfg(all(feature = "client", feature = "store"))]
 mod timers;
 
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "store")]
 pub use aggregate::{Aggregate, DecideError, Decided, Loaded, MayConflict};
-#[cfg(all(feature = "client", feature = "sqlite"))]
+#[cfg(all(feature = "client", feature = "store"))]
 pub use consumer::{
     Call, Changed, Chosen, Consumer, ConsumerError, EVENT_TRANSITIONS, EventName, EventState,
     EventTransition, Halt, HandlerError, HandlerErrorKind, Handlers, KeyFn, Lag, Mode,
@@ -99,12 +101,12 @@ pub use filter::Filter;
 pub use page::{PageCapacity, PageNumber};
 pub use position::{After, Check, Cursor, Epoch, Position};
 pub use shutdown::shutdown_signal;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "store")]
 pub use store::{
     Appended, Expected, FromRow, FromValue, Log, LogStats, Migrations, RecordedBehind, Row, Scan,
     Store, Tx, Value, Window,
 };
-#[cfg(all(feature = "client", feature = "sqlite"))]
+#[cfg(all(feature = "client", feature = "store"))]
 pub use timers::{DueTimer, Timer, TimerFailure, TimerState, Timers, TimersOutcome};
 
 /// The examples of the repository's README compile.
@@ -113,6 +115,6 @@ pub use timers::{DueTimer, Timer, TimerFailure, TimerState, Timers, TimersOutcom
 struct Readme;
 
 /// Those of the page on consumers too.
-#[cfg(all(doctest, feature = "sqlite", feature = "client"))]
+#[cfg(all(doctest, feature = "store", feature = "client"))]
 #[doc = include_str!("../../docs/consumers.md")]
 struct Consumers;

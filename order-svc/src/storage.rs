@@ -42,6 +42,7 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
             include_str!("../migrations/sqlite/V3__customer_generations.sql"),
         ),
     ],
+    postgres: &[],
 };
 
 /// How the feed is made, by whichever command is first.

@@ -24,10 +24,12 @@ const V2: (&str, &str) = (
 const OLD: Migrations = Migrations {
     owner: "service",
     sqlite: &[V1],
+    postgres: &[],
 };
 const NEW: Migrations = Migrations {
     owner: "service",
     sqlite: &[V1, V2],
+    postgres: &[],
 };
 
 fn subject(name: &str) -> Subject {
@@ -230,6 +232,7 @@ async fn the_database_of_another_service_is_left_as_it_is() {
     const OTHER: Migrations = Migrations {
         owner: "other",
         sqlite: &[V1],
+        postgres: &[],
     };
     let store = TempStore::new(OLD).await;
     let path = store.path();

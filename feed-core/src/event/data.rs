@@ -77,7 +77,7 @@ impl Data {
     }
 
     /// From a store, where only checked data is.
-    #[cfg(feature = "sqlite")]
+    #[cfg(feature = "store")]
     pub(crate) fn stored(content_type: Option<String>, bytes: Vec<u8>) -> Self {
         Data {
             content_type: content_type.map_or(Cow::Borrowed(JSON), Cow::Owned),
@@ -86,7 +86,7 @@ impl Data {
     }
 
     /// The media type, for a store: none for plain JSON.
-    #[cfg(feature = "sqlite")]
+    #[cfg(feature = "store")]
     pub(crate) fn content_type_stored(&self) -> Option<&str> {
         (self.content_type != JSON).then_some(&*self.content_type)
     }

@@ -37,7 +37,7 @@ impl EventId {
 
     /// The id of the timer that is set while `cause` is being handled by `scope`. Set again by the same handler after a
     /// restore, it is the same.
-    #[cfg(all(feature = "client", feature = "sqlite"))]
+    #[cfg(all(feature = "client", feature = "store"))]
     pub(crate) fn setting(scope: &str, cause: EventId, kind: &str, key: &str) -> Self {
         let digest = timer_digest("setting", kind, key)
             .chain_update(scope.as_bytes())
@@ -49,7 +49,7 @@ impl EventId {
     /// What the ids of the events derive from that are appended when a timer fires.
     ///
     /// Its time is the due time and not that of the setting, which may be long ago: ids stay nearly in order.
-    #[cfg(all(feature = "client", feature = "sqlite"))]
+    #[cfg(all(feature = "client", feature = "store"))]
     pub(crate) fn firing(
         kind: &str,
         key: &str,
@@ -86,7 +86,7 @@ impl EventId {
 }
 
 /// Kinds and keys hold no zero byte, so that no two pairs make the same bytes.
-#[cfg(all(feature = "client", feature = "sqlite"))]
+#[cfg(all(feature = "client", feature = "store"))]
 fn timer_digest(what: &str, kind: &str, key: &str) -> Sha256 {
     let texts = ["timer", what, kind, key];
     texts.iter().fold(Sha256::new(), |digest, text| {

@@ -9,6 +9,7 @@
 /// const MIGRATIONS: Migrations = Migrations {
 ///     owner: "order",
 ///     sqlite: &[("V1__orders", "CREATE TABLE orders (id TEXT PRIMARY KEY) STRICT")],
+///     postgres: &[("V1__orders", "CREATE TABLE orders (id TEXT PRIMARY KEY)")],
 /// };
 /// ```
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +18,8 @@ pub struct Migrations {
     pub owner: &'static str,
     /// The migrations for SQLite, in order.
     pub sqlite: &'static [(&'static str, &'static str)],
+    /// The migrations for PostgreSQL, in order. Whole numbers are `BIGINT` there, texts `TEXT` and bytes `BYTEA`.
+    pub postgres: &'static [(&'static str, &'static str)],
 }
 
 impl Migrations {
@@ -24,5 +27,6 @@ impl Migrations {
     pub const NONE: Migrations = Migrations {
         owner: "service",
         sqlite: &[],
+        postgres: &[],
     };
 }

@@ -21,6 +21,7 @@ const MIGRATIONS: Migrations = Migrations {
         "V1__applied",
         "CREATE TABLE applied (position INTEGER NOT NULL) STRICT",
     )],
+    postgres: &[],
 };
 
 /// Of its feed's six events, 2, 4 and 6 are about dimming; 5 is about the subject of 2.

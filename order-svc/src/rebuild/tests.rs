@@ -311,6 +311,7 @@ async fn customers_from_before_generations_become_the_first() {
     let before = Migrations {
         owner: MIGRATIONS.owner,
         sqlite: &MIGRATIONS.sqlite[..2],
+        postgres: &[],
     };
     let store = TempStore::new(before).await;
     execute(

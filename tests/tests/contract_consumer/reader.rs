@@ -18,6 +18,7 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
         "V1__applied",
         "CREATE TABLE applied (row INTEGER PRIMARY KEY, position INTEGER NOT NULL, event_id BLOB NOT NULL) STRICT",
     )],
+    postgres: &[],
 };
 
 /// Name of the subscription.

@@ -25,6 +25,7 @@ const MODEL: Migrations = Migrations {
          CREATE TABLE live (generation INTEGER NOT NULL, switches INTEGER NOT NULL) STRICT;
          INSERT INTO live VALUES (1, 0);",
     )],
+    postgres: &[],
 };
 
 struct Scene {

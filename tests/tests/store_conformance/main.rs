@@ -28,6 +28,7 @@ const MIGRATIONS: Migrations = Migrations {
         "V1__notes",
         "CREATE TABLE notes (note TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT",
     )],
+    postgres: &[],
 };
 
 /// A new SQLite store with the feeds `first` and `second`, pages of three events.

@@ -19,6 +19,7 @@ const MIGRATIONS: Migrations = Migrations {
         "V1__seen",
         "CREATE TABLE seen (position INTEGER PRIMARY KEY, subject TEXT NOT NULL) STRICT",
     )],
+    postgres: &[],
 };
 const INSERT: &str = "INSERT INTO seen (position, subject) VALUES ($1, $2)";
 const ROWS_PER_COMMIT: u32 = 100;
