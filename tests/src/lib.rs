@@ -2,7 +2,7 @@
 //!
 //! `binaries` → `service` start the services; `sample` → `driver` place orders; `history` → `facts` → `settling` read
 //! the feeds; `check` compares what the services say with a calculation of its own. `faults` stands between the services
-//! and does damage; `torture` does more of it, by the seed, and judges what is left.
+//! and does damage; `torture` does more of it, by the seed, and judges what is left. `postgres` gives databases.
 
 pub mod binaries;
 pub mod check;
@@ -13,6 +13,8 @@ mod failure;
 pub mod faults;
 pub mod history;
 pub mod http;
+#[cfg(unix)]
+pub mod postgres;
 pub mod sample;
 pub mod service;
 pub mod settling;

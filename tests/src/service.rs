@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -97,19 +97,22 @@ impl ServiceSpec {
         Ok(command)
     }
 
-    /// The end of the log, for an error.
     fn log_tail(&self) -> String {
-        let log = self.log();
-        let text = fs::read(&log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
-        let from = lines.len().saturating_sub(LOG_LINES_SHOWN);
-        format!(
-            "the end of {}:\n  {}",
-            log.display(),
-            lines[from..].join("\n  ")
-        )
+        log_tail(&self.log())
     }
+}
+
+/// The end of a log, for an error.
+pub(crate) fn log_tail(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    let from = lines.len().saturating_sub(LOG_LINES_SHOWN);
+    format!(
+        "the end of {}:\n  {}",
+        log.display(),
+        lines[from..].join("\n  ")
+    )
 }
 
 fn is_setting(variable: &OsStr) -> bool {

@@ -1,0 +1,29 @@
+//! PostgreSQL for tests, the demo and the measurements: servers of their own that leave nothing behind.
+//!
+//! A test takes a [`Database`] of the cluster that its process shares. What kills or replicates takes a [`Cluster`] of
+//! its own.
+//!
+//! `programs` finds what is installed, `home` is the folder and what removes it, `postmaster` the process, `settings` what
+//! it is told; `cluster` puts them together.
+//!
+//! ```
+//! use feedway_tests::postgres::Database;
+//! # async fn f() -> Result<(), feedway_tests::Failure> {
+//! let Some(database) = Database::for_test("orders").await? else {
+//!     return Ok(());
+//! };
+//! println!("{}", database.url());
+//! # Ok(()) }
+//! ```
+
+mod cluster;
+mod home;
+mod postmaster;
+mod programs;
+mod settings;
+mod shared;
+
+pub use cluster::{Cluster, connect};
+pub use programs::is_installed;
+pub use settings::{ClusterOptions, Collation};
+pub use shared::{Database, shared};
