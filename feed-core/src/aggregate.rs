@@ -147,6 +147,7 @@ impl Tx<'_> {
         subject: &Subject,
         command: &A::Command,
     ) -> Result<Decided<A>, DecideError<A::Error>> {
+        self.lock_subject(subject).await?;
         let mut after = self.load::<A>(subject).await?;
         let events = after.state.decide(command).map_err(DecideError::Refused)?;
         if events.is_empty() {

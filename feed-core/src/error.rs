@@ -33,12 +33,12 @@ impl InvalidValue {
 #[non_exhaustive]
 pub enum StoreError {
     /// The address names no store that this build knows.
-    #[error("database address {0:?}: give a file path or sqlite:PATH")]
+    #[error("database address {0:?}: give a file path, sqlite:PATH or postgres://…")]
     Address(String),
-    /// The file could not be opened or prepared.
+    /// The database could not be opened or prepared.
     #[error("cannot open {path}: {reason}")]
     Open {
-        /// The database file.
+        /// The database file, or the address without user and password.
         path: String,
         /// What the system said.
         reason: String,
@@ -224,10 +224,12 @@ pub enum AppendError {
     #[error("{0} is full")]
     Full(String),
     /// The connection does not sync at every commit, so an acknowledged event could be lost (invariant I2).
-    #[error("refused: the connection has PRAGMA synchronous={found}, FULL or EXTRA is needed")]
+    #[error("refused: the connection has {found}, {needed} is needed")]
     NotDurable {
-        /// The value of the pragma.
-        found: i64,
+        /// The setting with its value.
+        found: String,
+        /// The values that are taken.
+        needed: &'static str,
     },
     /// A handler of several events at once did not say which of them it follows.
     #[error("say by Tx::follow which event this one follows: its id derives from it")]

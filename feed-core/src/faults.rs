@@ -68,6 +68,14 @@ pub enum Point {
     Renewed,
     /// A timer fired, within the transaction.
     TimerFired,
+    /// A sequencer has begun, and knows where the one before it has ended.
+    SequencerLocked,
+    /// A sequencer has found events without positions.
+    SequencerFound,
+    /// They have their positions, within the transaction.
+    SequencerPlaced,
+    /// The batch is noted, within the transaction.
+    SequencerNoted,
 }
 
 #[cfg(not(feature = "faults"))]

@@ -157,6 +157,44 @@ pub struct FeedIdentity {
     pub created: DateTime<Utc>,
 }
 
+/// Refuses a feed that was created as something else than is asked for now.
+#[cfg(feature = "store")]
+pub(crate) fn compare(
+    stored: &FeedIdentity,
+    config: &FeedConfig,
+) -> Result<(), crate::error::StoreError> {
+    use crate::error::StoreError;
+    let properties = [
+        (
+            "page capacity",
+            stored.capacity.get().to_string(),
+            config.capacity.get().to_string(),
+        ),
+        (
+            "largest event",
+            stored.event_bytes_max.to_string(),
+            config.event_bytes_max.to_string(),
+        ),
+        (
+            "visibility",
+            stored.visibility.as_str().to_owned(),
+            config.visibility.as_str().to_owned(),
+        ),
+    ];
+    match properties
+        .into_iter()
+        .find(|(_, stored, asked)| stored != asked)
+    {
+        None => Ok(()),
+        Some((property, stored, asked)) => Err(StoreError::FeedDiffers {
+            feed: config.name.to_string(),
+            property,
+            stored,
+            asked,
+        }),
+    }
+}
+
 /// The epochs of a feed, each with the position of its first event; the first one begins at 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct History(Vec<(Position, Epoch)>);

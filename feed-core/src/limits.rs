@@ -194,3 +194,36 @@ pub const TIMER_LOOK_MS_MAX: u64 = 1_000;
 pub const TIMER_UNHANDLED_LOOK_MS: u64 = 60_000;
 /// Kinds of timers among which those without a handler are looked for, at most.
 pub const TIMER_KINDS_MAX: usize = 1_000;
+
+/// Connections of one process that write to PostgreSQL, unless its URL says `writers=`.
+pub const POSTGRES_WRITERS_MAX: usize = 16;
+/// Connections of one process that read from PostgreSQL, unless its URL says `readers=`.
+pub const POSTGRES_READERS_MAX: usize = 4;
+/// Longest time for connecting to PostgreSQL, or for getting a connection from a pool, in milliseconds.
+pub const POSTGRES_CONNECT_MS_MAX: u64 = 5_000;
+/// Longest time that one statement may take on PostgreSQL, in milliseconds.
+pub const POSTGRES_STATEMENT_MS_MAX: u64 = 5_000;
+/// How long a statement waits for another transaction on PostgreSQL, in milliseconds; then its work is run again.
+pub const POSTGRES_LOCK_MS_MAX: u64 = 2_000;
+/// After how much silence inside a transaction PostgreSQL ends the session, in milliseconds; shorter than a lease.
+pub const POSTGRES_IDLE_IN_TRANSACTION_MS_MAX: u64 = 5_000;
+/// Longest time that the work of one transaction may take on PostgreSQL, in milliseconds.
+pub const POSTGRES_TRANSACTION_MS_MAX: u64 = 15_000;
+/// How often work is run again that another transaction was in the way of.
+pub const POSTGRES_RERUNS_MAX: u32 = 10;
+/// Longest wait before it is run again for the first time, in milliseconds; before the n-th time n times that.
+pub const POSTGRES_RERUN_MS_MAX: u64 = 10;
+/// Longest time for migrations, with waiting for another instance's, in milliseconds.
+pub const POSTGRES_MIGRATE_MS_MAX: u64 = 600_000;
+/// Events that get their positions in one batch at most.
+pub const POSTGRES_SEQUENCED_EVENTS_MAX: u32 = 5_000;
+/// Rows of batches that are kept, after which the older ones are deleted.
+pub const POSTGRES_SEQUENCER_BATCHES_KEPT: i64 = 1_000;
+/// How often it is looked whether somebody committed events who does not run a sequencer, in milliseconds.
+pub const POSTGRES_SEQUENCE_LOOK_MS: u64 = 100;
+/// How often everybody looks at the feeds without having been notified, in milliseconds.
+pub const POSTGRES_LISTEN_LOOK_MS: u64 = 1_000;
+/// Longest wait before a lost connection is tried again, in milliseconds.
+pub const POSTGRES_RECONNECT_MS_MAX: u64 = 2_000;
+/// Threads of one process on which work is polled that runs in transactions of PostgreSQL.
+pub const POSTGRES_WORK_THREADS: usize = 2;

@@ -49,7 +49,10 @@ pub fn append(
         .query_row("PRAGMA synchronous", [], |row| row.get(0))
         .map_err(connection::store_error)?;
     if synchronous < 2 {
-        return Err(AppendError::NotDurable { found: synchronous });
+        return Err(AppendError::NotDurable {
+            found: format!("PRAGMA synchronous={synchronous}"),
+            needed: "FULL or EXTRA",
+        });
     }
     let now = to_micros(Utc::now());
     let events: Vec<NewEvent> = events

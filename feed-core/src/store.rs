@@ -8,6 +8,7 @@
 mod following;
 mod handle;
 mod log;
+pub(crate) mod migrating;
 mod migrations;
 mod tx;
 mod value;
@@ -18,6 +19,8 @@ pub use handle::Store;
 pub use log::{Log, LogStats, RecordedBehind, Scan, Window};
 pub use migrations::Migrations;
 pub use tx::{Appended, Expected, Tx};
-pub(crate) use tx::{LeaseClock, TxInner};
+#[cfg(feature = "postgres")]
+pub(crate) use handle::without_password;
+pub(crate) use tx::{LeaseClock, TxInner, Waiting};
 pub(crate) use value::RowInner;
 pub use value::{FromRow, FromValue, Row, Value};

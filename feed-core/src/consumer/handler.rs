@@ -315,20 +315,20 @@ impl Handlers {
             };
         }
         tx.set_following(Following::subscription(subscription.as_str()));
-        let may_wait = tx.may_wait();
+        let waiting = tx.waiting();
         for (number, handler) in handlers.iter().enumerate() {
             match handler {
                 Handler::Each { apply, .. } => {
                     let answer = answers.and_then(|answers| answers.get(number)?.as_ref());
                     for (index, event) in run.iter().enumerate() {
                         tx.follow(event);
-                        let applied = guarded(may_wait, || apply.apply(tx, event, answer)).await;
+                        let applied = guarded(&waiting, || apply.apply(tx, event, answer)).await;
                         failed(tx, applied, Some(index))?;
                     }
                 }
                 Handler::Batch(apply) => {
                     tx.follow_nothing();
-                    let applied = guarded(may_wait, || apply.apply(tx, run)).await;
+                    let applied = guarded(&waiting, || apply.apply(tx, run)).await;
                     failed(tx, applied, (run.len() == 1).then_some(0))?;
                 }
             }

@@ -36,35 +36,7 @@ pub(super) fn create_feed(conn: &Connection, config: &FeedConfig) -> Result<(), 
         Err(StoreError::UnknownFeed(_)) => return insert_feed(conn, config),
         Err(error) => return Err(error),
     };
-    let properties = [
-        (
-            "page capacity",
-            stored.capacity.get().to_string(),
-            config.capacity.get().to_string(),
-        ),
-        (
-            "largest event",
-            stored.event_bytes_max.to_string(),
-            config.event_bytes_max.to_string(),
-        ),
-        (
-            "visibility",
-            stored.visibility.as_str().to_owned(),
-            config.visibility.as_str().to_owned(),
-        ),
-    ];
-    match properties
-        .into_iter()
-        .find(|(_, stored, asked)| stored != asked)
-    {
-        None => Ok(()),
-        Some((property, stored, asked)) => Err(StoreError::FeedDiffers {
-            feed: config.name.to_string(),
-            property,
-            stored,
-            asked,
-        }),
-    }
+    crate::feed::compare(&stored, config)
 }
 
 fn insert_feed(conn: &Connection, config: &FeedConfig) -> Result<(), StoreError> {
@@ -90,6 +62,27 @@ fn insert_feed(conn: &Connection, config: &FeedConfig) -> Result<(), StoreError>
             rusqlite::params![conn.last_insert_rowid(), &Epoch::random().as_bytes()[..], now_us],
         )
     })
+    .map(drop)
+    .map_err(store_error)
+}
+
+/// Opens a new epoch behind the head. One that has no event yet is replaced: what readers of another fork saw of it is not
+/// in this history.
+pub(super) fn open_epoch(conn: &Connection, name: &FeedName, reason: &str) -> Result<(), StoreError> {
+    let feed = find(conn, name)?;
+    let head = feed.state(conn)?.head.position;
+    conn.execute(
+        "INSERT INTO epochs (feed, first_position, epoch, reason, opened_us) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (feed, first_position) DO UPDATE SET
+             epoch = excluded.epoch, reason = excluded.reason, opened_us = excluded.opened_us",
+        rusqlite::params![
+            feed.number,
+            head.get() as i64 + 1,
+            &Epoch::random().as_bytes()[..],
+            reason,
+            Utc::now().timestamp_micros()
+        ],
+    )
     .map(drop)
     .map_err(store_error)
 }

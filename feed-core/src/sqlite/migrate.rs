@@ -4,13 +4,12 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-use refinery::{Migration, Runner, error::Kind};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::connection::store_error;
 use crate::error::StoreError;
 use crate::limits::WRITE_BUSY_MS_MAX;
-use crate::store::Migrations;
+use crate::store::{Migrations, migrating};
 
 const OWN: [(&str, &str); 4] = [
     (
@@ -30,7 +29,6 @@ const OWN: [(&str, &str); 4] = [
         include_str!("../../migrations/sqlite/V4__timers.sql"),
     ),
 ];
-const OWN_TABLE: &str = "feed_core_migrations";
 
 /// Applies this crate's migrations, then the service's.
 ///
@@ -48,56 +46,21 @@ pub(super) fn migrate(
     };
     let lock = File::create(&lock_path).map_err(unlockable)?;
     lock.lock().map_err(unlockable)?;
-    refuse_other_services(conn, path, service)?;
-    run(conn, &OWN, OWN_TABLE)?;
-    if !service
-        .owner
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b == b'_')
-        || service.owner == "feed_core"
-    {
-        return Err(StoreError::Migration(format!(
-            "{:?} cannot own migrations: a-z and _ only",
-            service.owner
-        )));
-    }
-    run(
-        conn,
-        service.sqlite,
-        &format!("{}_migrations", service.owner),
-    )
-    // The lock ends with the file handle.
-}
-
-/// A database is one service's: tables of two would get into each other's way. Nothing is changed in a file of another.
-fn refuse_other_services(
-    conn: &Connection,
-    path: &Path,
-    service: Migrations,
-) -> Result<(), StoreError> {
-    if service.sqlite.is_empty() {
-        return Ok(());
-    }
-    let own = format!("{}_migrations", service.owner);
-    let owners: Vec<String> = conn
+    migrating::check_owner(&service)?;
+    let histories: Vec<String> = conn
         .prepare(r"SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE '%\_migrations' ESCAPE '\'")
         .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
         .map_err(store_error)?;
-    let is_own = owners.contains(&own);
-    match owners
-        .into_iter()
-        .find(|table| *table != own && table != OWN_TABLE)
-    {
-        Some(other) if !is_own => Err(StoreError::Open {
+    // Nothing is changed in a file of another service.
+    if let Some(reason) = migrating::other_owner(histories, &service, !service.sqlite.is_empty()) {
+        return Err(StoreError::Open {
             path: path.display().to_string(),
-            reason: format!(
-                "it is the database of another service ({}, not {}): each has one of its own",
-                other.trim_end_matches("_migrations"),
-                service.owner
-            ),
-        }),
-        Some(_) | None => Ok(()),
+            reason,
+        });
     }
+    run(conn, &OWN, migrating::OWN_TABLE)?;
+    run(conn, service.sqlite, &migrating::table_of(&service))
+    // The lock ends with the file handle.
 }
 
 /// Refuses a file that is not there, holds no database of this crate, or has another schema than this program's. Nothing
@@ -115,25 +78,7 @@ pub(super) fn check(path: &Path) -> Result<(), StoreError> {
         Some(ErrorCode::NotADatabase) => wrong("it is no SQLite database".to_owned()),
         _ => wrong(error.to_string()),
     })?;
-    if applied.is_empty() {
-        return Err(wrong(
-            "it is no database of a Feedway service: it has no feeds and no subscriptions"
-                .to_owned(),
-        ));
-    }
-    let known = |name: &String| OWN.iter().any(|(own, _)| own == name);
-    if let Some(name) = applied.iter().find(|name| !known(name)) {
-        return Err(StoreError::NewerSchema { name: name.clone() });
-    }
-    let missing = OWN
-        .iter()
-        .find(|(own, _)| !applied.iter().any(|name| name == own));
-    match missing {
-        None => Ok(()),
-        Some((own, _)) => Err(wrong(format!(
-            "it has not got migration {own:?} yet: start its service once in the version of this program"
-        ))),
-    }
+    migrating::check_applied(&applied, &OWN).map_err(|unfit| unfit.into_error(wrong))
 }
 
 /// The names of this crate's migrations that were applied to the file; none when it is another program's.
@@ -141,38 +86,24 @@ fn applied(path: &Path) -> rusqlite::Result<Vec<String>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(Duration::from_millis(WRITE_BUSY_MS_MAX))?;
-    if !conn.table_exists(None, OWN_TABLE)? {
+    if !conn.table_exists(None, migrating::OWN_TABLE)? {
         return Ok(Vec::new());
     }
     let mut rows = conn.prepare(&format!(
-        "SELECT 'V' || version || '__' || name FROM {OWN_TABLE} ORDER BY version"
+        "SELECT 'V' || version || '__' || name FROM {} ORDER BY version",
+        migrating::OWN_TABLE
     ))?;
     rows.query_map([], |row| row.get(0))?.collect()
 }
 
 fn run(conn: &mut Connection, migrations: &[(&str, &str)], table: &str) -> Result<(), StoreError> {
-    if migrations.is_empty() {
+    let Some(runner) = migrating::runner(migrations, table)? else {
         return Ok(());
-    }
-    let migrations = migrations
-        .iter()
-        .map(|(name, sql)| {
-            Migration::unapplied(name, sql)
-                .map_err(|error| StoreError::Migration(error.to_string()))
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut runner = Runner::new(&migrations);
-    runner.set_migration_table_name(table);
-    match runner.run(conn) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(match error.kind() {
-            // Applied in the file and unknown here: a newer program was there before.
-            Kind::MissingVersion(migration) => StoreError::NewerSchema {
-                name: migration.to_string(),
-            },
-            _ => StoreError::Migration(error.to_string()),
-        }),
-    }
+    };
+    runner
+        .run(conn)
+        .map(drop)
+        .map_err(|error| migrating::failed(&error))
 }
 
 #[cfg(test)]
@@ -211,13 +142,13 @@ mod tests {
         conn.execute_batch("CREATE TABLE birds (name TEXT)")
             .unwrap();
         assert!(refused(&path).contains("no database of a Feedway service"));
-        run(&mut conn, &OWN[..2], OWN_TABLE).unwrap();
+        run(&mut conn, &OWN[..2], migrating::OWN_TABLE).unwrap();
         assert!(
             refused(&path).contains("V3__consumers"),
             "{}",
             refused(&path)
         );
-        run(&mut conn, &OWN, OWN_TABLE).unwrap();
+        run(&mut conn, &OWN, migrating::OWN_TABLE).unwrap();
         check(&path).unwrap();
         conn.execute_batch(
             "INSERT INTO feed_core_migrations (version, name, applied_on, checksum) VALUES (99, 'later', '', '')",

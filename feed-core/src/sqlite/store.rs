@@ -21,7 +21,7 @@ use crate::feed::{FeedConfig, FeedState};
 use crate::filter::Filter;
 use crate::limits::{READERS_MAX, WRITE_QUEUE_MAX};
 use crate::position::{Cursor, Position};
-use crate::store::{Migrations, RecordedBehind, Scan, Tx, Window};
+use crate::store::{Migrations, RecordedBehind, Scan, Tx, TxInner, Window};
 
 pub(crate) struct SqliteStore {
     /// Taken away to close: the writer ends when no sender is left.
@@ -169,6 +169,27 @@ impl SqliteStore {
         queue.send(command).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)??;
         Ok(self.read_log(name, Window::Nothing).await?.0)
+    }
+
+    pub(crate) async fn open_epoch(
+        &self,
+        feed: FeedName,
+        reason: String,
+    ) -> Result<FeedState, StoreError> {
+        let name = feed.clone();
+        self.write(async move |tx: &mut Tx<'_>| {
+            let TxInner::Sqlite(tx) = &mut tx.inner else {
+                return Err(StoreError::Closed);
+            };
+            tx.open_epoch(&name, &reason)
+        })
+        .await?;
+        Ok(self.read_log(feed, Window::Nothing).await?.0)
+    }
+
+    /// Events have their positions as soon as they are committed.
+    pub(crate) async fn sequenced(&self) -> Result<(), StoreError> {
+        Ok(())
     }
 
     pub(crate) fn commits(&self) -> watch::Receiver<u64> {

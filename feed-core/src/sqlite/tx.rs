@@ -7,7 +7,7 @@ use rusqlite::{CachedStatement, Connection, ToSql};
 use super::connection::store_error;
 use super::{log, outbox};
 use crate::error::{AppendError, StoreError};
-use crate::event::{Event, NewEvent, Subject};
+use crate::event::{Event, FeedName, NewEvent, Subject};
 use crate::store::{Appended, Expected, FromRow, Row, RowInner, Value};
 
 /// The transaction is open on `conn`; whoever made this commits it or rolls it back.
@@ -78,6 +78,10 @@ impl<'c> SqliteTx<'c> {
 
     pub(crate) fn events_of(&mut self, subject: &Subject) -> Result<Vec<Event>, StoreError> {
         log::events_of(self.conn, subject)
+    }
+
+    pub(super) fn open_epoch(&mut self, feed: &FeedName, reason: &str) -> Result<(), StoreError> {
+        log::open_epoch(self.conn, feed, reason)
     }
 
     /// Binds `$n` by its name: SQLite numbers parameters by their first appearance, so `$2, $1` would swap.

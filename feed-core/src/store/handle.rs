@@ -18,15 +18,34 @@ pub struct Store {
 
 #[derive(Clone)]
 pub(super) enum Backend {
+    #[cfg(feature = "sqlite")]
     Sqlite(std::sync::Arc<crate::sqlite::SqliteStore>),
+    #[cfg(feature = "postgres")]
+    Postgres(std::sync::Arc<crate::postgres::PostgresStore>),
 }
 
+/// The same call of whichever store it is.
+macro_rules! on_store {
+    ($backend:expr, $store:ident => $call:expr) => {
+        match $backend {
+            #[cfg(feature = "sqlite")]
+            $crate::store::handle::Backend::Sqlite($store) => $call,
+            #[cfg(feature = "postgres")]
+            $crate::store::handle::Backend::Postgres($store) => $call,
+        }
+    };
+}
+pub(super) use on_store;
+
 impl Store {
-    /// Opens the database at `url` (a file path or `sqlite:PATH`), creates it if it is not there, and brings its
-    /// schema up to date.
+    /// Opens the database at `url` and brings its schema up to date. The URL is a file path or `sqlite:PATH`, which is created
+    /// if it is not there; or `postgres://…`, with libpq's parameters and those that docs/operations.md names.
+    ///
+    /// On PostgreSQL, the process also gives positions to what is committed, by this or any other one. A standby is opened
+    /// for reading: its schema has to be up to date already.
     ///
     /// # Errors
-    /// When the address or the file is not usable, or the schema is newer than this program.
+    /// When the address or the database is not usable, or the schema is newer than this program.
     pub async fn open(url: &str, migrations: Migrations) -> Result<Self, StoreError> {
         Store::at(url, Some(migrations)).await
     }
@@ -43,20 +62,43 @@ impl Store {
 
     async fn at(url: &str, migrations: Option<Migrations>) -> Result<Self, StoreError> {
         if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            return Err(StoreError::Address(format!(
-                "{} (this build has no PostgreSQL store)",
-                without_password(url)
-            )));
+            return Store::at_postgres(url, migrations).await;
         }
         let path = url.strip_prefix("sqlite:").unwrap_or(url);
         let path = path.strip_prefix("//").unwrap_or(path);
         if path.is_empty() || path.contains(":memory:") || path.contains("://") {
-            return Err(StoreError::Address(url.to_owned()));
+            return Err(StoreError::Address(without_password(url)));
         }
+        Store::at_sqlite(path, migrations).await
+    }
+
+    #[cfg(feature = "sqlite")]
+    async fn at_sqlite(path: &str, migrations: Option<Migrations>) -> Result<Self, StoreError> {
         let store = crate::sqlite::SqliteStore::open(path.into(), migrations).await?;
         Ok(Store {
             backend: Backend::Sqlite(std::sync::Arc::new(store)),
         })
+    }
+
+    #[cfg(not(feature = "sqlite"))]
+    async fn at_sqlite(path: &str, _: Option<Migrations>) -> Result<Self, StoreError> {
+        Err(StoreError::Address(format!("{path} (this build has no SQLite store)")))
+    }
+
+    #[cfg(feature = "postgres")]
+    async fn at_postgres(url: &str, migrations: Option<Migrations>) -> Result<Self, StoreError> {
+        let store = crate::postgres::PostgresStore::open(url, migrations).await?;
+        Ok(Store {
+            backend: Backend::Postgres(std::sync::Arc::new(store)),
+        })
+    }
+
+    #[cfg(not(feature = "postgres"))]
+    async fn at_postgres(url: &str, _: Option<Migrations>) -> Result<Self, StoreError> {
+        Err(StoreError::Address(format!(
+            "{} (this build has no PostgreSQL store)",
+            without_password(url)
+        )))
     }
 
     /// Runs `work` in a transaction and commits what it did if it returns `Ok`.
@@ -72,9 +114,7 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.write(work).await,
-        }
+        on_store!(&self.backend, store => store.write(work).await)
     }
 
     /// Runs `work` in a transaction that only reads, beside the writer and without blocking it.
@@ -87,9 +127,7 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.read(work).await,
-        }
+        on_store!(&self.backend, store => store.read(work).await)
     }
 
     /// All rows of a query, read beside the writer.
@@ -114,9 +152,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::FeedDiffers`] when it exists with another capacity, event size or visibility.
     pub async fn create_feed(&self, config: FeedConfig) -> Result<FeedState, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.create_feed(config).await,
-        }
+        on_store!(&self.backend, store => store.create_feed(config).await)
     }
 
     /// The names of the feeds in this database, in alphabetical order.
@@ -148,21 +184,35 @@ impl Store {
     /// Changes when an append or a timer was committed: by this process at once, by another one within
     /// [`WATCH_INTERVAL_MS`](crate::limits::WATCH_INTERVAL_MS). May change without one.
     pub fn commits(&self) -> watch::Receiver<u64> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.commits(),
-        }
+        on_store!(&self.backend, store => store.commits())
     }
 
-    /// Finishes what was accepted, then closes the file. Work that is given afterwards is refused.
+    /// Gives all events their positions that were committed until now: what was appended before is read after. Only on
+    /// PostgreSQL, where they come a moment after the commit, is there anything to do.
+    ///
+    /// # Errors
+    /// When the database fails, or is a standby.
+    pub async fn sequenced(&self) -> Result<(), StoreError> {
+        on_store!(&self.backend, store => store.sequenced().await)
+    }
+
+    /// Opens a new epoch of `feed` behind its head: after a database was put back to an earlier state, so that readers who
+    /// have seen what is lost by that are told, and no cache takes new pages for old ones. `reason` is kept for people.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownFeed`], or when the database fails or only reads.
+    pub async fn open_epoch(&self, feed: &FeedName, reason: &str) -> Result<FeedState, StoreError> {
+        on_store!(&self.backend, store => store.open_epoch(feed.clone(), reason.to_owned()).await)
+    }
+
+    /// Finishes what was accepted, then closes the database. Work that is given afterwards is refused.
     pub async fn close(&self) {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.close().await,
-        }
+        on_store!(&self.backend, store => store.close().await)
     }
 }
 
 /// An address without the user's part, for error messages.
-fn without_password(url: &str) -> String {
+pub(crate) fn without_password(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
         _ => url.to_owned(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
-use super::handle::{Backend, Store};
+use super::handle::{Store, on_store};
 use crate::error::StoreError;
 use crate::event::{Event, EventId, FeedName};
 use crate::feed::FeedState;
@@ -98,9 +98,7 @@ impl Log {
     /// # Errors
     /// [`StoreError::UnknownFeed`], or when the database fails.
     pub async fn read(&self, window: Window) -> Result<(FeedState, Vec<Event>), StoreError> {
-        match &self.store.backend {
-            Backend::Sqlite(sqlite) => sqlite.read_log(self.feed.clone(), window).await,
-        }
+        on_store!(&self.store.backend, store => store.read_log(self.feed.clone(), window).await)
     }
 
     /// The feed's state.
@@ -116,9 +114,7 @@ impl Log {
     /// # Errors
     /// When the database fails.
     pub async fn event(&self, id: EventId) -> Result<Option<Event>, StoreError> {
-        match &self.store.backend {
-            Backend::Sqlite(sqlite) => sqlite.read_event(self.feed.clone(), id).await,
-        }
+        on_store!(&self.store.backend, store => store.read_event(self.feed.clone(), id).await)
     }
 
     /// Up to `limit` events that `filter` wants among the [`SCAN_EVENTS_MAX`] behind `after`, oldest first.
@@ -133,13 +129,7 @@ impl Log {
         filter: &Filter,
         limit: u32,
     ) -> Result<Scan, StoreError> {
-        match &self.store.backend {
-            Backend::Sqlite(sqlite) => {
-                sqlite
-                    .scan_log(self.feed.clone(), after, filter.clone(), limit)
-                    .await
-            }
-        }
+        on_store!(&self.store.backend, store => store.scan_log(self.feed.clone(), after, filter.clone(), limit).await)
     }
 
     /// The cursor behind the last event that was recorded before `time`; the one before the oldest event if there
@@ -148,9 +138,7 @@ impl Log {
     /// # Errors
     /// [`StoreError::UnknownFeed`], or when the database fails.
     pub async fn cursor_before(&self, time: DateTime<Utc>) -> Result<Cursor, StoreError> {
-        match &self.store.backend {
-            Backend::Sqlite(sqlite) => sqlite.cursor_before(self.feed.clone(), time).await,
-        }
+        on_store!(&self.store.backend, store => store.cursor_before(self.feed.clone(), time).await)
     }
 
     /// When the first event behind each of these positions was recorded.
@@ -161,9 +149,7 @@ impl Log {
         &self,
         positions: Vec<Position>,
     ) -> Result<RecordedBehind, StoreError> {
-        match &self.store.backend {
-            Backend::Sqlite(sqlite) => sqlite.recorded_behind(self.feed.clone(), positions).await,
-        }
+        on_store!(&self.store.backend, store => store.recorded_behind(self.feed.clone(), positions).await)
     }
 
     /// Figures of the feed.

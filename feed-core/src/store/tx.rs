@@ -24,7 +24,33 @@ pub struct Tx<'c> {
 }
 
 pub(crate) enum TxInner<'c> {
+    #[cfg(feature = "sqlite")]
     Sqlite(crate::sqlite::SqliteTx<'c>),
+    #[cfg(feature = "postgres")]
+    Postgres(crate::postgres::PostgresTx<'c>),
+}
+
+/// What work in a transaction may be pending for.
+#[derive(Debug, Clone)]
+pub(crate) enum Waiting {
+    /// Nothing: it is polled once, and whatever it waits for is not the transaction.
+    #[cfg(feature = "sqlite")]
+    ForNothing,
+    /// Statements of the transaction.
+    #[cfg(feature = "postgres")]
+    ForStatements(crate::postgres::Statements),
+}
+
+impl Waiting {
+    /// Whether it is pending for a statement at this moment.
+    pub(crate) fn is_for_a_statement(&self) -> bool {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Waiting::ForNothing => false,
+            #[cfg(feature = "postgres")]
+            Waiting::ForStatements(statements) => statements.are_waited_for(),
+        }
+    }
 }
 
 /// What the version of a subject has to be for an append to happen (invariant I5).
@@ -106,7 +132,10 @@ impl<'c> Tx<'c> {
         parameters: &[Value<'_>],
     ) -> Result<u64, StoreError> {
         let executed = match &mut self.inner {
+            #[cfg(feature = "sqlite")]
             TxInner::Sqlite(tx) => tx.execute(sql, parameters),
+            #[cfg(feature = "postgres")]
+            TxInner::Postgres(tx) => tx.execute(sql, parameters).await,
         };
         self.failed |= executed.is_err();
         executed
@@ -138,7 +167,10 @@ impl<'c> Tx<'c> {
         parameters: &[Value<'_>],
     ) -> Result<Vec<T>, StoreError> {
         let rows = match &mut self.inner {
+            #[cfg(feature = "sqlite")]
             TxInner::Sqlite(tx) => tx.query(sql, parameters),
+            #[cfg(feature = "postgres")]
+            TxInner::Postgres(tx) => tx.query(sql, parameters).await,
         };
         self.failed |= rows.is_err();
         rows
@@ -183,19 +215,40 @@ impl<'c> Tx<'c> {
         }
         let events: Vec<NewEvent> = events.iter().map(|event| self.complete(event)).collect();
         let appended = match &mut self.inner {
+            #[cfg(feature = "sqlite")]
             TxInner::Sqlite(tx) => tx.append(self.now, feed, subject, expected, &events),
+            #[cfg(feature = "postgres")]
+            TxInner::Postgres(tx) => tx.append(self.now, feed, subject, expected, &events).await,
         }?;
         self.appended = true;
         Ok(appended)
     }
 
-    /// The events of `subject`, oldest first. Their positions are those of the feed.
+    /// The events of `subject`, oldest first. Their positions are those of the feed; on PostgreSQL one that has no
+    /// position yet is at 0.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn events_of(&mut self, subject: &Subject) -> Result<Vec<Event>, StoreError> {
         match &mut self.inner {
+            #[cfg(feature = "sqlite")]
             TxInner::Sqlite(tx) => tx.events_of(subject),
+            #[cfg(feature = "postgres")]
+            TxInner::Postgres(tx) => tx.events_of(subject).await,
+        }
+    }
+
+    /// Lets nobody else do the same for `subject` until the transaction ends: who loads a subject in order to append to it
+    /// is spared a conflict. It does nothing where there is one writer anyway.
+    ///
+    /// # Errors
+    /// When the transaction only reads, or the database fails.
+    pub(crate) async fn lock_subject(&mut self, subject: &Subject) -> Result<(), StoreError> {
+        match &mut self.inner {
+            #[cfg(feature = "sqlite")]
+            TxInner::Sqlite(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            TxInner::Postgres(tx) => tx.lock_subject(subject).await,
         }
     }
 
@@ -214,11 +267,13 @@ impl<'c> Tx<'c> {
         self.following.follow(Some(event));
     }
 
-    /// Whether work may be pending: on SQLite it is polled once, and whatever it waits for is not the transaction.
-    #[cfg(feature = "client")]
-    pub(crate) fn may_wait(&self) -> bool {
-        match self.inner {
-            TxInner::Sqlite(_) => false,
+    /// What its work may be pending for.
+    pub(crate) fn waiting(&self) -> Waiting {
+        match &self.inner {
+            #[cfg(feature = "sqlite")]
+            TxInner::Sqlite(_) => Waiting::ForNothing,
+            #[cfg(feature = "postgres")]
+            TxInner::Postgres(tx) => Waiting::ForStatements(tx.statements()),
         }
     }
 
@@ -237,8 +292,11 @@ impl<'c> Tx<'c> {
     /// What the clock of leases says: on every instance that may hold the same subscription the same.
     #[cfg(feature = "client")]
     pub(crate) fn lease_clock(&mut self) -> LeaseClock {
-        match self.inner {
+        match &self.inner {
+            #[cfg(feature = "sqlite")]
             TxInner::Sqlite(_) => crate::sqlite::lease_clock(),
+            #[cfg(feature = "postgres")]
+            TxInner::Postgres(tx) => tx.lease_clock(),
         }
     }
 
@@ -260,7 +318,7 @@ impl<'c> Tx<'c> {
     /// [`StoreError::FailedStatement`] for work that went on after one did.
     #[cfg(feature = "client")]
     pub(crate) fn unfailed(&self) -> Result<(), StoreError> {
-        if self.failed {
+        if self.has_failed() {
             return Err(StoreError::FailedStatement);
         }
         Ok(())
@@ -269,6 +327,12 @@ impl<'c> Tx<'c> {
     /// Whether a statement failed.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed
+            || match &self.inner {
+                #[cfg(feature = "sqlite")]
+                TxInner::Sqlite(_) => false,
+                #[cfg(feature = "postgres")]
+                TxInner::Postgres(tx) => tx.is_aborted(),
+            }
     }
 
     /// Whether anything was appended.

@@ -76,7 +76,10 @@ impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
 pub struct Row<'r>(pub(crate) RowInner<'r>);
 
 pub(crate) enum RowInner<'r> {
+    #[cfg(feature = "sqlite")]
     Sqlite(&'r rusqlite::Row<'r>),
+    #[cfg(feature = "postgres")]
+    Postgres(&'r tokio_postgres::Row),
 }
 
 impl Row<'_> {
@@ -86,7 +89,13 @@ impl Row<'_> {
     /// When there is no such column or its value is no `T`.
     pub fn get<T: FromValue>(&self, name: &str) -> Result<T, StoreError> {
         let index = match &self.0 {
+            #[cfg(feature = "sqlite")]
             RowInner::Sqlite(row) => row.as_ref().column_index(name).ok(),
+            #[cfg(feature = "postgres")]
+            RowInner::Postgres(row) => row
+                .columns()
+                .iter()
+                .position(|column| column.name() == name),
         };
         let index = index.ok_or_else(|| column_error(name, "there is no such column"))?;
         self.at(index).map_err(|error| match error {
@@ -102,11 +111,19 @@ impl Row<'_> {
     pub fn at<T: FromValue>(&self, index: usize) -> Result<T, StoreError> {
         let error = |reason: String| column_error(&index.to_string(), &reason);
         match &self.0 {
+            #[cfg(feature = "sqlite")]
             RowInner::Sqlite(row) => {
                 let value = row
                     .get_ref(index)
                     .map_err(|source| error(source.to_string()))?;
                 T::from_value(crate::sqlite::borrowed(value).map_err(error)?).map_err(error)
+            }
+            #[cfg(feature = "postgres")]
+            RowInner::Postgres(row) => {
+                let value: Value<'_> = row
+                    .try_get(index)
+                    .map_err(|source| error(crate::postgres::explain(&source)))?;
+                T::from_value(value).map_err(error)
             }
         }
     }

@@ -50,8 +50,8 @@ async fn fire_in(
             let firing = EventId::firing(&timer.kind, &timer.key, timer.setting, timer.due);
             let following = Following::timer(&timer.kind, firing, timer.origin.clone());
             tx.set_following(following);
-            let may_wait = tx.may_wait();
-            let done = guarded(may_wait, || handler.fire(tx, timer)).await;
+            let waiting = tx.waiting();
+            let done = guarded(&waiting, || handler.fire(tx, timer)).await;
             done.and_then(|()| tx.unfailed().map_err(HandlerError::from))
                 .map_err(|source| BatchError::Handler { index, source })?;
             at(Point::TimerFired);

@@ -1,0 +1,157 @@
+//! What a process does beside its requests: it runs the sequencer, and listens for the batches of others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio_postgres::AsyncMessage;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::address::Address;
+use super::clock::DatabaseClock;
+use super::sequencer::Sequencer;
+use super::sessions::{Connected, connect};
+use crate::error::StoreError;
+use crate::limits::{
+    BACKOFF_MS_MIN, POSTGRES_LISTEN_LOOK_MS, POSTGRES_RECONNECT_MS_MAX, POSTGRES_SEQUENCE_LOOK_MS,
+};
+
+/// What the tasks share with the store.
+pub(super) struct Shared {
+    pub(super) address: Address,
+    pub(super) channel: String,
+    pub(super) clock: DatabaseClock,
+    /// Somebody here has committed events.
+    pub(super) committed: Notify,
+    pub(super) commits: watch::Sender<u64>,
+}
+
+impl Shared {
+    pub(super) fn announce(&self) {
+        self.commits.send_modify(|commits| *commits += 1);
+    }
+}
+
+/// The tasks. They end when this is dropped.
+pub(super) struct Background(#[allow(dead_code, reason = "held to be dropped")] [AbortOnDropHandle<()>; 2]);
+
+impl Background {
+    pub(super) fn start(shared: &Arc<Shared>) -> Self {
+        let tasks: [JoinHandle<()>; 2] = [
+            tokio::spawn(keep(shared.clone(), "sequencer", sequence)),
+            tokio::spawn(keep(shared.clone(), "listener", listen)),
+        ];
+        Background(tasks.map(AbortOnDropHandle::new))
+    }
+}
+
+/// Does `work` again and again, since it only ends by an error: with a new connection each time, later and later while
+/// that fails.
+async fn keep<F>(shared: Arc<Shared>, name: &'static str, work: impl Fn(Arc<Shared>) -> F)
+where
+    F: Future<Output = StoreError>,
+{
+    let mut wait = Duration::from_millis(BACKOFF_MS_MIN);
+    loop {
+        let begun = tokio::time::Instant::now();
+        let error = work(shared.clone()).await;
+        if begun.elapsed() > Duration::from_millis(POSTGRES_RECONNECT_MS_MAX) {
+            wait = Duration::from_millis(BACKOFF_MS_MIN);
+        }
+        tracing::warn!(task = name, %error, wait_ms = wait.as_millis() as u64, "connects to the database again");
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_millis(POSTGRES_RECONNECT_MS_MAX));
+    }
+}
+
+/// Runs batches whenever somebody here has committed, and looks every now and then whether somebody else has who does not
+/// do it.
+async fn sequence(shared: Arc<Shared>) -> StoreError {
+    match sequence_until_error(&shared).await {
+        Ok(never) => match never {},
+        Err(error) => error,
+    }
+}
+
+async fn sequence_until_error(
+    shared: &Shared,
+) -> Result<std::convert::Infallible, StoreError> {
+    let connected = connect(&shared.address, |_| {}).await?;
+    let sequencer = Sequencer::new(connected.client, shared.channel.clone()).await?;
+    // A standby has no work for it until it is promoted.
+    let mut follows = true;
+    let mut looked: Option<tokio::time::Instant> = None;
+    let interval = Duration::from_millis(POSTGRES_SEQUENCE_LOOK_MS);
+    loop {
+        if looked.is_none_or(|at| at.elapsed() >= interval) {
+            let (is_standby, ms) = sequencer.look().await?;
+            shared.clock.set(ms);
+            follows = is_standby;
+            looked = Some(tokio::time::Instant::now());
+        }
+        if !follows {
+            run_batches(shared, &sequencer).await?;
+        }
+        // What was committed during a batch has left a permit.
+        let _ = tokio::time::timeout(interval, shared.committed.notified()).await;
+    }
+}
+
+/// Runs batches until there is nothing left.
+pub(super) async fn run_batches(shared: &Shared, sequencer: &Sequencer) -> Result<(), StoreError> {
+    for feed in sequencer.pending().await? {
+        loop {
+            let done = match sequencer.sequence(feed).await {
+                Ok(done) => done,
+                // Another sequencer was first, or is at it for long: it is looked anew.
+                Err(StoreError::Constraint(reason)) => {
+                    tracing::debug!(feed, reason, "another sequencer was first");
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            if done.events > 0 {
+                shared.announce();
+            }
+            if !done.more {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Listens for batches, and lets everybody look every now and then without having heard of one: a notification may be lost
+/// with a connection, and on a standby there is none.
+async fn listen(shared: Arc<Shared>) -> StoreError {
+    let told = shared.clone();
+    let connected = connect(&shared.address, move |message| {
+        if let AsyncMessage::Notification(_) = message {
+            told.announce();
+        }
+    });
+    let Connected { client, mut driver } = match connected.await {
+        Ok(connected) => connected,
+        Err(error) => return error,
+    };
+    let mut listens = false;
+    loop {
+        if !listens {
+            // Refused by a standby, which may become a primary.
+            listens = client
+                .batch_execute(&format!("LISTEN \"{}\"", shared.channel))
+                .await
+                .is_ok();
+        }
+        let look = Duration::from_millis(if listens {
+            POSTGRES_LISTEN_LOOK_MS
+        } else {
+            POSTGRES_SEQUENCE_LOOK_MS
+        });
+        tokio::select! {
+            _ = &mut driver => return StoreError::Unavailable("the listener's connection ended".to_owned()),
+            () = tokio::time::sleep(look) => shared.announce(),
+        }
+    }
+}

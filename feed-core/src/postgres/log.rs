@@ -1,0 +1,373 @@
+//! Reading: a feed's state and its events, in one statement, so that they are of one moment and cost one round trip.
+
+use std::sync::{Arc, LazyLock};
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::feeds::{FEED_COLUMNS, Feed, Feeds, column, corrupt, time};
+use super::tx::PostgresTx;
+use crate::error::StoreError;
+use crate::event::{Data, Event, EventId, EventType, FeedName, Subject, Version};
+use crate::feed::{FeedIdentity, FeedState, History};
+use crate::limits::{POSITION_MAX, SCAN_EVENTS_MAX};
+use crate::page::PageCapacity;
+use crate::position::{Check, Cursor, Epoch, Position};
+use crate::store::Window;
+
+/// The columns of an event, as [`Reading::event`] reads them.
+const EVENT: &str = r#"p.position, o.id, o.type, o.subject, o.version, o.time_us, p.recorded_us, p."check", o.datacontenttype,
+    o.dataschema, o.traceparent, o.causationid, o.correlationid, o.extensions, o.data"#;
+
+/// Rows of one kind leave the columns of the others empty.
+const NO_EVENT: &str = "NULL::bigint, NULL::uuid, NULL::text, NULL::text, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bytea,
+    NULL::text, NULL::text, NULL::text, NULL::uuid, NULL::text, NULL::text, NULL::bytea";
+const NO_STATE: &str =
+    "NULL::bigint, NULL::bytea, NULL::bigint[], NULL::bytea[], NULL::bigint, NULL::bytea, NULL::bigint";
+
+/// The feed number $1 as it is now, and what else `parts` find in the same moment. `head` is its newest place.
+fn statement(parts: &str) -> String {
+    format!(
+        r#"WITH head AS MATERIALIZED (
+               SELECT position, "check", recorded_us FROM positions WHERE feed = $1 ORDER BY position DESC LIMIT 1
+           )
+           SELECT {NO_EVENT}, f.pruned_position, f.pruned_check,
+               ARRAY(SELECT first_position FROM epochs WHERE feed = $1 ORDER BY first_position),
+               ARRAY(SELECT epoch FROM epochs WHERE feed = $1 ORDER BY first_position),
+               head.position, head."check", head.recorded_us
+           FROM feeds f LEFT JOIN head ON true WHERE f.feed = $1
+           {parts}"#
+    )
+}
+
+static STATE: LazyLock<String> = LazyLock::new(|| statement(""));
+
+/// The events at the places $2 to $3; a negative $2 is counted from the head. The plan is the same for small feeds and
+/// large ones: places lie side by side, and each event is looked up by its key. Without `OFFSET 0` it would be left to an
+/// estimate whether all of the outbox is read instead.
+static BETWEEN: LazyLock<String> = LazyLock::new(|| {
+    statement(&format!(
+        "UNION ALL (
+             SELECT {EVENT}, {NO_STATE}
+             FROM positions p CROSS JOIN LATERAL (
+                 SELECT * FROM outbox WHERE feed = $1 AND xid = p.xid AND event_no = p.event_no OFFSET 0
+             ) o
+             WHERE p.feed = $1 AND p.position <= $3
+               AND p.position >= CASE WHEN $2::bigint >= 0 THEN $2 ELSE (SELECT position FROM head) + 1 + $2 END
+             ORDER BY p.position
+         )"
+    ))
+});
+
+/// The wanted events among those behind $2, as many as $5; and the places at $2 and where the search ends.
+static SEARCHING: LazyLock<String> = LazyLock::new(|| {
+    let stretch = format!(
+        "p.feed = $1 AND p.position > $2 AND p.position <= $2 + {SCAN_EVENTS_MAX}"
+    );
+    statement(&format!(
+        r#"UNION ALL (
+             SELECT {EVENT}, {NO_STATE}
+             FROM positions p CROSS JOIN LATERAL (
+                 SELECT * FROM outbox WHERE feed = $1 AND xid = p.xid AND event_no = p.event_no OFFSET 0
+             ) o
+             WHERE {stretch}
+               AND ($3::text[] IS NULL OR o.type = ANY ($3)) AND ($4::text[] IS NULL OR o.subject = ANY ($4))
+             ORDER BY p.position LIMIT $5
+         )
+         UNION ALL (
+             SELECT p.position, NULL, NULL, NULL, NULL, NULL, NULL, p."check", NULL, NULL, NULL, NULL, NULL, NULL, NULL, {NO_STATE}
+             FROM positions p WHERE p.feed = $1 AND p.position IN ($2, least($2 + {SCAN_EVENTS_MAX}, (SELECT position FROM head)))
+         )"#
+    ))
+});
+
+/// The event with the id $2.
+static BY_ID: LazyLock<String> = LazyLock::new(|| {
+    statement(&format!(
+        "UNION ALL (
+             SELECT {EVENT}, {NO_STATE}
+             FROM outbox o JOIN positions p ON p.event_no = o.event_no
+             WHERE o.id = $2 AND o.feed = $1 AND p.feed = $1
+         )"
+    ))
+});
+
+/// What a statement found, in parts.
+pub(super) struct Reading {
+    pub(super) state: FeedState,
+    pub(super) events: Vec<Event>,
+    /// Places that were asked for beside events.
+    pub(super) places: Vec<Cursor>,
+}
+
+impl Reading {
+    fn of(feed: &Feed, rows: &[Row]) -> Result<Self, StoreError> {
+        let state = rows
+            .first()
+            .ok_or_else(|| StoreError::UnknownFeed(feed.identity.name.to_string()))?;
+        let mut reading = Reading {
+            state: state_of(&feed.identity, state)?,
+            events: Vec::with_capacity(rows.len() - 1),
+            places: Vec::new(),
+        };
+        for row in &rows[1..] {
+            if column::<Option<Uuid>>(row, 1)?.is_some() {
+                let event = event(row, &reading.state)?;
+                reading.events.push(event);
+            } else {
+                let position = position(column(row, 0)?)?;
+                reading.places.push(Cursor {
+                    epoch: reading.state.history.epoch_at(position),
+                    position,
+                    check: check(row, 7)?,
+                });
+            }
+        }
+        // An order within one part of a UNION is what is seen, and nothing that SQL promises.
+        reading.events.sort_unstable_by_key(|event| event.position);
+        Ok(reading)
+    }
+
+    /// The cursor of the event at `at`, if it was asked for and is there, also for the place where the oldest begins.
+    pub(super) fn cursor_at(&self, at: Position) -> Option<Cursor> {
+        if at == self.state.earliest.position {
+            return Some(self.state.earliest);
+        }
+        self.places.iter().find(|place| place.position == at).copied()
+    }
+}
+
+pub(super) async fn read(
+    client: &deadpool_postgres::Object,
+    feeds: &Feeds,
+    name: &FeedName,
+    window: Window,
+) -> Result<(FeedState, Vec<Event>), StoreError> {
+    let feed = feeds.find(client, name).await?;
+    let (first, last) = stretch(window, feed.identity.capacity);
+    let reading = ask(client, &feed, &BETWEEN, &[&feed.number, &first, &last]).await?;
+    Ok((reading.state, reading.events))
+}
+
+/// First and last position of a window; a negative first one is counted from the head.
+fn stretch(window: Window, capacity: PageCapacity) -> (i64, i64) {
+    let (first, last) = match window {
+        Window::Nothing => (1, 0),
+        Window::After { after, limit } => (
+            after.get() as i64 + 1,
+            after.get().saturating_add(u64::from(limit)) as i64,
+        ),
+        Window::PageFrom { at } => (
+            at.get() as i64,
+            capacity.last(capacity.page_after(at)).get() as i64,
+        ),
+        Window::Page(page) => {
+            let positions = capacity.positions(page);
+            (*positions.start() as i64, *positions.end() as i64)
+        }
+        Window::Newest { limit } => (-i64::from(limit), POSITION_MAX as i64),
+        Window::NewestPage => (-i64::from(capacity.get()), POSITION_MAX as i64),
+    };
+    // No limit at all is asked for by a newest of none.
+    if first == 0 && last == POSITION_MAX as i64 {
+        (1, 0)
+    } else {
+        (first, last)
+    }
+}
+
+pub(super) async fn event_by_id(
+    client: &deadpool_postgres::Object,
+    feeds: &Feeds,
+    name: &FeedName,
+    id: EventId,
+) -> Result<Option<Event>, StoreError> {
+    let feed = feeds.find(client, name).await?;
+    let id = Uuid::from_bytes(*id.as_bytes());
+    let reading = ask(client, &feed, &BY_ID, &[&feed.number, &id]).await?;
+    Ok(reading.events.into_iter().next())
+}
+
+pub(super) async fn search(
+    client: &deadpool_postgres::Object,
+    feed: &Feed,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Reading, StoreError> {
+    ask(client, feed, &SEARCHING, parameters).await
+}
+
+/// The feed's state alone, with places at `positions`.
+pub(super) async fn ask(
+    client: &deadpool_postgres::Object,
+    feed: &Feed,
+    sql: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Reading, StoreError> {
+    let prepared = client
+        .prepare_cached(sql)
+        .await
+        .map_err(super::failure::store_error)?;
+    let rows = client
+        .query(&prepared, parameters)
+        .await
+        .map_err(super::failure::store_error)?;
+    Reading::of(feed, &rows)
+}
+
+/// The events of a subject as this transaction sees them. Those that have no place yet stand at position 0.
+pub(super) async fn events_of(
+    tx: &mut PostgresTx<'_>,
+    subject: &Subject,
+) -> Result<Vec<Event>, StoreError> {
+    let sql = format!(
+        r#"SELECT coalesce(p.position, 0), o.id, o.type, o.subject, o.version, o.time_us, coalesce(p.recorded_us, o.time_us),
+               coalesce(p."check", '\x000000000000'), o.datacontenttype, o.dataschema, o.traceparent, o.causationid,
+               o.correlationid, o.extensions, o.data, o.feed,
+               CASE WHEN o.version = 1 THEN ARRAY(SELECT first_position FROM epochs e WHERE e.feed = o.feed ORDER BY 1) END,
+               CASE WHEN o.version = 1
+                   THEN ARRAY(SELECT epoch FROM epochs e WHERE e.feed = o.feed ORDER BY first_position) END
+           FROM outbox o LEFT JOIN LATERAL (SELECT * FROM positions WHERE event_no = o.event_no OFFSET 0) p ON true
+           WHERE o.subject = $1 ORDER BY o.version"#
+    );
+    let rows = tx.rows(&sql, &[&subject.as_str()]).await?;
+    let Some(first) = rows.first() else {
+        return Ok(Vec::new());
+    };
+    let number: i64 = column(first, 15)?;
+    let feed = match tx.feeds.numbered(number) {
+        Some(feed) => feed,
+        None => {
+            let sql = format!("SELECT {FEED_COLUMNS} FROM feeds WHERE feed = $1");
+            let rows = tx.rows(&sql, &[&number]).await?;
+            Feed::read(
+                rows.first()
+                    .ok_or_else(|| StoreError::Corrupt(format!("there is no feed number {number}")))?,
+            )?
+        }
+    };
+    let history = history(column(first, 16)?, column(first, 17)?)?;
+    rows.iter()
+        .map(|row| event_in(row, &feed.identity, &history))
+        .collect()
+}
+
+fn state_of(identity: &Arc<FeedIdentity>, row: &Row) -> Result<FeedState, StoreError> {
+    let history = history(column(row, 17)?, column(row, 18)?)?;
+    let pruned = position(column(row, 15)?)?;
+    let earliest = Cursor {
+        epoch: history.epoch_at(pruned),
+        position: pruned,
+        check: check(row, 16)?,
+    };
+    let newest: Option<i64> = column(row, 19)?;
+    let (head, updated) = match newest {
+        None => (history.start(), identity.created),
+        Some(newest) => {
+            let position = position(newest)?;
+            let head = Cursor {
+                epoch: history.epoch_at(position),
+                position,
+                check: check(row, 20)?,
+            };
+            (head, time(column(row, 21)?)?)
+        }
+    };
+    Ok(FeedState {
+        identity: identity.clone(),
+        history,
+        head,
+        earliest,
+        updated,
+    })
+}
+
+fn history(firsts: Vec<i64>, epochs: Vec<Vec<u8>>) -> Result<History, StoreError> {
+    let epochs = firsts
+        .into_iter()
+        .zip(epochs)
+        .map(|(first, epoch)| Ok((position(first)?, Epoch::from_bytes(bytes(&epoch)?))))
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    History::new(epochs).map_err(corrupt)
+}
+
+fn event(row: &Row, state: &FeedState) -> Result<Event, StoreError> {
+    event_in(row, &state.identity, &state.history)
+}
+
+fn event_in(row: &Row, identity: &FeedIdentity, history: &History) -> Result<Event, StoreError> {
+    let position = position(column(row, 0)?)?;
+    let id = |index| -> Result<Option<EventId>, StoreError> {
+        let id: Option<Uuid> = column(row, index)?;
+        Ok(id.map(|id| EventId::from_bytes(id.into_bytes())))
+    };
+    let version: i64 = column(row, 4)?;
+    let content_type: Option<String> = column(row, 8)?;
+    let extensions: Option<&str> = column(row, 13)?;
+    let data: Option<Vec<u8>> = column(row, 14)?;
+    Ok(Event {
+        id: id(1)?.ok_or_else(|| corrupt("an event without an id"))?,
+        source: identity.source.clone(),
+        event_type: EventType::new(column::<String>(row, 2)?).map_err(corrupt)?,
+        subject: Subject::new(column::<String>(row, 3)?).map_err(corrupt)?,
+        version: Version::new(u32::try_from(version).map_err(corrupt)?).map_err(corrupt)?,
+        time: time(column(row, 5)?)?,
+        recorded: time(column(row, 6)?)?,
+        position,
+        epoch: history.epoch_at(position),
+        check: check(row, 7)?,
+        dataschema: column(row, 9)?,
+        traceparent: column(row, 10)?,
+        causationid: id(11)?,
+        correlationid: column(row, 12)?,
+        extensions: match extensions {
+            Some(text) => serde_json::from_str(text).map_err(corrupt)?,
+            None => Default::default(),
+        },
+        data: data.map(|bytes| Data::stored(content_type, bytes)),
+    })
+}
+
+pub(super) fn check(row: &Row, index: usize) -> Result<Check, StoreError> {
+    Ok(Check::from_bytes(bytes(column(row, index)?)?))
+}
+
+fn bytes<const N: usize>(found: &[u8]) -> Result<[u8; N], StoreError> {
+    found
+        .try_into()
+        .map_err(|_| corrupt(format!("{} bytes where {N} belong", found.len())))
+}
+
+pub(super) fn position(number: i64) -> Result<Position, StoreError> {
+    Position::new(u64::try_from(number).map_err(corrupt)?).map_err(corrupt)
+}
+
+/// Runs a statement about one feed whose rows are none of the above.
+pub(super) async fn values(
+    client: &deadpool_postgres::Object,
+    sql: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, StoreError> {
+    let prepared = client
+        .prepare_cached(sql)
+        .await
+        .map_err(super::failure::store_error)?;
+    client
+        .query(&prepared, parameters)
+        .await
+        .map_err(super::failure::store_error)
+}
+
+/// The feed as it is now.
+pub(super) async fn state(
+    client: &deadpool_postgres::Object,
+    feed: &Feed,
+) -> Result<FeedState, StoreError> {
+    Ok(ask(client, feed, &STATE, &[&feed.number]).await?.state)
+}
+
+/// A time as the database keeps it.
+pub(super) fn micros(time: DateTime<Utc>) -> i64 {
+    time.timestamp_micros()
+}
