@@ -4,7 +4,8 @@
 //! its own.
 //!
 //! `programs` finds what is installed, `home` is the folder and what removes it, `postmaster` the process, `settings` what
-//! it is told; `cluster` puts them together.
+//! it is told; `cluster` puts them together. `standby` lets one follow another, over a `link` that can be cut; `backup` is
+//! what operators come back to.
 //!
 //! ```
 //! use feedway_tests::postgres::Database;
@@ -16,14 +17,19 @@
 //! # Ok(()) }
 //! ```
 
+mod backup;
 mod cluster;
 mod home;
+mod link;
 mod postmaster;
 mod programs;
 mod settings;
 mod shared;
+mod standby;
 
 pub use cluster::{Cluster, connect};
+pub use link::{Cut, Link};
 pub use programs::is_installed;
 pub use settings::{ClusterOptions, Collation};
 pub use shared::{Database, shared};
+pub use standby::StandbyOptions;

@@ -14,7 +14,7 @@ use crate::failure::{Context, Failure};
 use crate::service::{free_address_on, log_tail};
 
 /// Who made the server and may do everything.
-const ADMIN: &str = "postgres";
+pub(super) const ADMIN: &str = "postgres";
 /// Whose the databases are: somebody who may do nothing else, as it is with good hosts.
 const OWNER: &str = "feedway";
 /// How many ports are tried when others are faster.
@@ -76,6 +76,19 @@ impl Cluster {
         })
     }
 
+    /// A cluster without data that has this one's settings.
+    pub(super) fn sibling(&self, address: SocketAddr) -> Result<Self, Failure> {
+        let home = Home::new(self.home.path().parent(), self.programs.account())?;
+        Ok(Cluster {
+            settings: self.settings.moved(address, home.path()),
+            programs: self.programs.clone(),
+            address,
+            collation: self.collation,
+            postmaster: None,
+            home,
+        })
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -93,16 +106,17 @@ impl Cluster {
 
     /// The URL of a database for a service: its user owns the databases and may do nothing else.
     pub fn url(&self, database: &str) -> String {
-        self.url_of(OWNER, database)
+        url(OWNER, self.address, database)
     }
 
     /// As [`url`](Self::url), for a user who may do everything.
     pub fn admin_url(&self, database: &str) -> String {
-        self.url_of(ADMIN, database)
+        url(ADMIN, self.address, database)
     }
 
-    fn url_of(&self, user: &str, database: &str) -> String {
-        format!("postgres://{user}@{}/{database}", self.address)
+    /// As [`url`](Self::url), by way of another address: a [`Link`](super::Link).
+    pub fn url_through(&self, address: SocketAddr, database: &str) -> String {
+        url(OWNER, address, database)
     }
 
     /// A connection to a database as a user who may do everything; the database `postgres` is always there.
@@ -242,6 +256,10 @@ pub(super) async fn drop_database(admin_url: &str, name: &str) -> Result<(), Fai
     admin.batch_execute(&sql).await.context(sql)
 }
 
+fn url(user: &str, address: SocketAddr, database: &str) -> String {
+    format!("postgres://{user}@{address}/{database}")
+}
+
 /// Whether databases can have an order of text by ICU.
 async fn has_icu(admin: &tokio_postgres::Client) -> Result<bool, Failure> {
     let sql = "SELECT current_setting('server_version_num')::integer >= 150000 \
@@ -251,7 +269,7 @@ async fn has_icu(admin: &tokio_postgres::Client) -> Result<bool, Failure> {
 }
 
 /// An address of this machine that is ours alone as good as certainly: nobody takes a port of it while the server is down.
-fn own_host() -> Ipv4Addr {
+pub(super) fn own_host() -> Ipv4Addr {
     if cfg!(target_os = "linux") {
         let octet = || rand::random_range(1..=250);
         Ipv4Addr::new(127, octet(), octet(), octet())
@@ -261,7 +279,7 @@ fn own_host() -> Ipv4Addr {
 }
 
 /// `name` if it needs no quotes.
-fn identifier(name: &str) -> Result<&str, Failure> {
+pub(super) fn identifier(name: &str) -> Result<&str, Failure> {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     let good = name.bytes().all(is_plain)
         && name.starts_with(|first: char| !first.is_ascii_digit())

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -77,6 +77,27 @@ impl Home {
         let file = self.data().join(name);
         fs::write(&file, text).context(file.display())?;
         self.give(&file)
+    }
+
+    /// Copies a folder with all that is in it to the server's own.
+    pub(super) fn copy_from(&self, folder: &Path) -> Result<(), Failure> {
+        let data = self.data();
+        self.copy(folder, &data)?;
+        // The server takes no folder that others could look into.
+        fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).context(data.display())
+    }
+
+    fn copy(&self, from: &Path, to: &Path) -> Result<(), Failure> {
+        if from.is_dir() {
+            fs::create_dir(to).context(to.display())?;
+            for entry in fs::read_dir(from).context(from.display())? {
+                let name = entry.context(from.display())?.file_name();
+                self.copy(&from.join(&name), &to.join(&name))?;
+            }
+        } else {
+            fs::copy(from, to).context(from.display())?;
+        }
+        self.give(to)
     }
 
     fn give(&self, path: &Path) -> Result<(), Failure> {

@@ -6,6 +6,14 @@ use std::path::{Path, PathBuf};
 
 /// Longest path of a socket, in bytes: the least that systems allow.
 const SOCKET_BYTES_MAX: usize = 100;
+/// What is set while a cluster follows another one.
+const FOLLOWING: [&str; 3] = [
+    "primary_conninfo",
+    "primary_slot_name",
+    "recovery_min_apply_delay",
+];
+/// What is set while a cluster waits for another one that follows it.
+pub(super) const WAITING: &str = "synchronous_standby_names";
 
 /// How a cluster is made.
 #[derive(Debug, Clone)]
@@ -84,11 +92,26 @@ impl Settings {
         for (name, value) in &options.settings {
             settings.set(name, value);
         }
+        settings.moved(address, folder)
+    }
+
+    /// The same for a cluster elsewhere, which neither follows nor waits for anybody.
+    pub(super) fn moved(&self, address: SocketAddr, folder: &Path) -> Self {
+        let mut settings = self.clone();
         let fits = folder.as_os_str().len() + "/.s.PGSQL.65535.lock".len() < SOCKET_BYTES_MAX;
         let sockets = if fits { folder } else { Path::new("") };
         settings.set("unix_socket_directories", &sockets.to_string_lossy());
         settings.listen(address);
+        settings.forget_primary();
+        settings.0.remove(WAITING);
         settings
+    }
+
+    /// Takes back what was set for following.
+    pub(super) fn forget_primary(&mut self) {
+        for name in FOLLOWING {
+            self.0.remove(name);
+        }
     }
 
     /// Sets where the server listens.

@@ -50,7 +50,11 @@ async fn a_killed_cluster_leaves_nothing_either() {
         return;
     };
     let folder = cluster.folder().to_owned();
+    let processes = processes_of(&folder);
+    assert!(processes.len() > 4, "{processes:?}");
     cluster.kill().unwrap();
+    let left = processes_of(&folder);
+    assert!(left.len() == 1 && left[0].contains("watchdog"), "{left:?}");
     drop(cluster);
     assert!(!folder.exists());
     assert_eq!(processes_of(&folder), Vec::<String>::new());

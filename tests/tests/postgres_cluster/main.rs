@@ -8,8 +8,11 @@
     reason = "a test fails loudly"
 )]
 
+mod backups;
 mod life;
+mod links;
 mod orphans;
+mod standbys;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -25,6 +28,28 @@ async fn cluster() -> Option<Cluster> {
         return None;
     }
     Some(Cluster::start(ClusterOptions::default()).await.unwrap())
+}
+
+/// A table of numbers in the database `postgres`, for whoever may do everything.
+async fn numbers(cluster: &Cluster) -> tokio_postgres::Client {
+    let client = cluster.admin("postgres").await.unwrap();
+    let table = "CREATE TABLE numbers (number BIGINT PRIMARY KEY)";
+    client.batch_execute(table).await.unwrap();
+    client
+}
+
+/// Adds one to the table; what went wrong, if something did.
+async fn add(client: &tokio_postgres::Client, number: i64) -> Result<(), tokio_postgres::Error> {
+    let insert = "INSERT INTO numbers VALUES ($1)";
+    client.execute(insert, &[&number]).await.map(drop)
+}
+
+/// What is in the table.
+async fn all(cluster: &Cluster) -> Vec<i64> {
+    let client = cluster.admin("postgres").await.unwrap();
+    let select = "SELECT number FROM numbers ORDER BY number";
+    let rows = client.query(select, &[]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
 }
 
 /// Waits for a condition outside.
@@ -47,13 +72,16 @@ fn runs(process: u32) -> bool {
     said.status.success()
 }
 
-/// Processes that were started in a folder, by their command lines.
+/// Processes that work in a folder, or were told of it: those of the server, and the one that cleans up behind it.
 fn processes_of(folder: &Path) -> Vec<String> {
-    let folder = folder.to_str().unwrap();
+    let told_of = folder.to_str().unwrap();
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
-        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
-        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-        .filter(|line| line.contains(folder))
+        .filter_map(|entry| {
+            let works_in = std::fs::read_link(entry.path().join("cwd")).unwrap_or_default();
+            let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            (works_in.starts_with(folder) || line.contains(told_of)).then_some(line)
+        })
         .collect()
 }
