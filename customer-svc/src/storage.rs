@@ -29,7 +29,10 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
             include_str!("../migrations/sqlite/V2__last_events.sql"),
         ),
     ],
-    postgres: &[],
+    postgres: &[(
+        "V1__customers",
+        include_str!("../migrations/postgres/V1__customers.sql"),
+    )],
 };
 
 /// How the feed is made, by whichever command is first.

@@ -42,7 +42,10 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
             include_str!("../migrations/sqlite/V3__customer_generations.sql"),
         ),
     ],
-    postgres: &[],
+    postgres: &[(
+        "V1__orders",
+        include_str!("../migrations/postgres/V1__orders.sql"),
+    )],
 };
 
 /// How the feed is made, by whichever command is first.

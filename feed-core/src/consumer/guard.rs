@@ -25,7 +25,9 @@ pub(crate) async fn guarded<'t>(
     let applying = begun.map_err(|panic| StoreError::panicked(&*panic))?;
     let mut applying = AssertUnwindSafe(applying).catch_unwind();
     let done = poll_fn(|context| match applying.poll_unpin(context) {
-        Poll::Pending if !waiting.is_for_a_statement() => Poll::Ready(Ok(Err(StoreError::ForeignAwait.into()))),
+        Poll::Pending if !waiting.is_for_a_statement() => {
+            Poll::Ready(Ok(Err(StoreError::ForeignAwait.into())))
+        }
         polled => polled,
     });
     done.await

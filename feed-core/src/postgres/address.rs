@@ -83,7 +83,9 @@ pub(super) fn parse(url: &str) -> Result<Address, StoreError> {
     config.tcp_user_timeout(std::time::Duration::from_millis(
         crate::limits::VANISHED_MS_MAX,
     ));
-    config.keepalives_idle(std::time::Duration::from_millis(crate::limits::KEEPALIVE_MS));
+    config.keepalives_idle(std::time::Duration::from_millis(
+        crate::limits::KEEPALIVE_MS,
+    ));
     let tls = client_config(verified, root_file.as_deref()).map_err(wrong)?;
     Ok(Address {
         config,
@@ -141,7 +143,10 @@ fn client_config(verified: bool, root_file: Option<&str>) -> Result<ClientConfig
         }
     }
     if roots.is_empty() {
-        return Err("sslmode=verify-full: no certificate is trusted; name some by sslrootcert=FILE".to_owned());
+        return Err(
+            "sslmode=verify-full: no certificate is trusted; name some by sslrootcert=FILE"
+                .to_owned(),
+        );
     }
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
@@ -212,7 +217,10 @@ mod tests {
             "postgres://anna:secret@one:5433,two/shop?sslmode=require&writers=3&options=-c%20search_path%3Dorders&target_session_attrs=read-write",
         )
         .unwrap();
-        assert_eq!((address.writers, address.readers), (3, POSTGRES_READERS_MAX));
+        assert_eq!(
+            (address.writers, address.readers),
+            (3, POSTGRES_READERS_MAX)
+        );
         assert_eq!(address.config.get_options(), Some("-c search_path=orders"));
         assert_eq!(address.config.get_hosts().len(), 2);
         assert_eq!(address.config.get_ssl_mode(), SslMode::Require);
@@ -222,11 +230,17 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused_without_the_password() {
         for (url, word) in [
-            ("postgres://anna:secret@host/shop?sslmode=verify-ca", "verify-full"),
+            (
+                "postgres://anna:secret@host/shop?sslmode=verify-ca",
+                "verify-full",
+            ),
             ("postgres://anna:secret@host/shop?writers=0", "1 to 1000"),
             ("postgres://anna:secret@host", "names no database"),
             ("postgres://anna:secret@host/shop?colour=red", "colour"),
-            ("postgres://anna:secret@host/shop?sslmode=verify-full&sslrootcert=/nowhere", "/nowhere"),
+            (
+                "postgres://anna:secret@host/shop?sslmode=verify-full&sslrootcert=/nowhere",
+                "/nowhere",
+            ),
         ] {
             let error = refused(url);
             assert!(error.contains(word), "{url}: {error}");

@@ -34,7 +34,9 @@ impl Shared {
 }
 
 /// The tasks. They end when this is dropped.
-pub(super) struct Background(#[allow(dead_code, reason = "held to be dropped")] [AbortOnDropHandle<()>; 2]);
+pub(super) struct Background(
+    #[allow(dead_code, reason = "held to be dropped")] [AbortOnDropHandle<()>; 2],
+);
 
 impl Background {
     pub(super) fn start(shared: &Arc<Shared>) -> Self {
@@ -74,9 +76,7 @@ async fn sequence(shared: Arc<Shared>) -> StoreError {
     }
 }
 
-async fn sequence_until_error(
-    shared: &Shared,
-) -> Result<std::convert::Infallible, StoreError> {
+async fn sequence_until_error(shared: &Shared) -> Result<std::convert::Infallible, StoreError> {
     let connected = connect(&shared.address, |_| {}).await?;
     let sequencer = Sequencer::new(connected.client, shared.channel.clone()).await?;
     // A standby has no work for it until it is promoted.

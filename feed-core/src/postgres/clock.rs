@@ -30,6 +30,8 @@ impl DatabaseClock {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, (Instant, i64)> {
         // Two numbers that are written together: a panic leaves nothing half done.
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

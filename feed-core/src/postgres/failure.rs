@@ -11,7 +11,10 @@ pub(super) fn store_error(error: Error) -> StoreError {
     let Some(said) = error.as_db_error() else {
         // The connection was lost, or the value does not fit the statement.
         let text = explain(&error);
-        return if error.is_closed() || text.contains("communicating with the server") || text.contains("connect") {
+        return if error.is_closed()
+            || text.contains("communicating with the server")
+            || text.contains("connect")
+        {
             StoreError::Unavailable(text)
         } else {
             StoreError::Statement(text)

@@ -26,8 +26,7 @@ pub(super) struct Feed {
 pub(crate) struct Feeds(Mutex<HashMap<String, Feed>>);
 
 /// The columns that [`Feed::read`] reads.
-pub(super) const FEED_COLUMNS: &str =
-    "feed, name, feed_id, author, title, source, visibility, page_capacity, event_bytes_max, created_us";
+pub(super) const FEED_COLUMNS: &str = "feed, name, feed_id, author, title, source, visibility, page_capacity, event_bytes_max, created_us";
 
 impl Feeds {
     pub(super) fn known(&self, name: &str) -> Option<Feed> {

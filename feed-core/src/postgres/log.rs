@@ -3,8 +3,8 @@
 use std::sync::{Arc, LazyLock};
 
 use chrono::{DateTime, Utc};
-use tokio_postgres::types::ToSql;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::feeds::{FEED_COLUMNS, Feed, Feeds, column, corrupt, time};
@@ -24,8 +24,7 @@ const EVENT: &str = r#"p.position, o.id, o.type, o.subject, o.version, o.time_us
 /// Rows of one kind leave the columns of the others empty.
 const NO_EVENT: &str = "NULL::bigint, NULL::uuid, NULL::text, NULL::text, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bytea,
     NULL::text, NULL::text, NULL::text, NULL::uuid, NULL::text, NULL::text, NULL::bytea";
-const NO_STATE: &str =
-    "NULL::bigint, NULL::bytea, NULL::bigint[], NULL::bytea[], NULL::bigint, NULL::bytea, NULL::bigint";
+const NO_STATE: &str = "NULL::bigint, NULL::bytea, NULL::bigint[], NULL::bytea[], NULL::bigint, NULL::bytea, NULL::bigint";
 
 /// The feed number $1 as it is now, and what else `parts` find in the same moment. `head` is its newest place.
 fn statement(parts: &str) -> String {
@@ -63,9 +62,8 @@ static BETWEEN: LazyLock<String> = LazyLock::new(|| {
 
 /// The wanted events among those behind $2, as many as $5; and the places at $2 and where the search ends.
 static SEARCHING: LazyLock<String> = LazyLock::new(|| {
-    let stretch = format!(
-        "p.feed = $1 AND p.position > $2 AND p.position <= $2 + {SCAN_EVENTS_MAX}"
-    );
+    let stretch =
+        format!("p.feed = $1 AND p.position > $2 AND p.position <= $2 + {SCAN_EVENTS_MAX}");
     statement(&format!(
         r#"UNION ALL (
              SELECT {EVENT}, {NO_STATE}
@@ -135,7 +133,10 @@ impl Reading {
         if at == self.state.earliest.position {
             return Some(self.state.earliest);
         }
-        self.places.iter().find(|place| place.position == at).copied()
+        self.places
+            .iter()
+            .find(|place| place.position == at)
+            .copied()
     }
 }
 
@@ -236,17 +237,17 @@ pub(super) async fn events_of(
         return Ok(Vec::new());
     };
     let number: i64 = column(first, 15)?;
-    let feed = match tx.feeds.numbered(number) {
-        Some(feed) => feed,
-        None => {
-            let sql = format!("SELECT {FEED_COLUMNS} FROM feeds WHERE feed = $1");
-            let rows = tx.rows(&sql, &[&number]).await?;
-            Feed::read(
-                rows.first()
-                    .ok_or_else(|| StoreError::Corrupt(format!("there is no feed number {number}")))?,
-            )?
-        }
-    };
+    let feed =
+        match tx.feeds.numbered(number) {
+            Some(feed) => feed,
+            None => {
+                let sql = format!("SELECT {FEED_COLUMNS} FROM feeds WHERE feed = $1");
+                let rows = tx.rows(&sql, &[&number]).await?;
+                Feed::read(rows.first().ok_or_else(|| {
+                    StoreError::Corrupt(format!("there is no feed number {number}"))
+                })?)?
+            }
+        };
     let history = history(column(first, 16)?, column(first, 17)?)?;
     rows.iter()
         .map(|row| event_in(row, &feed.identity, &history))

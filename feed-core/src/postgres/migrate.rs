@@ -65,7 +65,9 @@ pub(super) async fn migrate(
         )));
     }
     if column::<&str>(&row, 4)? == "off" {
-        tracing::warn!("the database runs with fsync=off: what it acknowledged may be lost when the machine goes down");
+        tracing::warn!(
+            "the database runs with fsync=off: what it acknowledged may be lost when the machine goes down"
+        );
     }
     let namespace: Option<u32> = column(&row, 1)?;
     let opened = Opened {
@@ -147,10 +149,7 @@ async fn check(client: &Client, address: &Address) -> Result<(), StoreError> {
         reason,
     };
     let table = client
-        .query_one(
-            "SELECT to_regclass($1)::text",
-            &[&migrating::OWN_TABLE],
-        )
+        .query_one("SELECT to_regclass($1)::text", &[&migrating::OWN_TABLE])
         .await
         .map_err(store_error)?;
     let mut applied = Vec::new();

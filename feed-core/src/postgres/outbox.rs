@@ -128,7 +128,10 @@ async fn append_one_by_one(
         tx.batch("SAVEPOINT append").await?;
         let done = insert_each(tx, now, feed, subject, current, events).await;
         if tx.aborted {
-            return done.map(|_| Appended { ids, version: current });
+            return done.map(|_| Appended {
+                ids,
+                version: current,
+            });
         }
         match done {
             Ok(Some(version)) => {
@@ -226,9 +229,14 @@ impl<'a> Rows<'a> {
             .ok_or_else(|| StoreError::Corrupt("an event without an id was appended".into()))?;
         self.ids.push(Uuid::from_bytes(*id.as_bytes()));
         self.types.push(event.event_type.as_str());
-        self.times.push(event.time.unwrap_or(now).timestamp_micros());
-        self.content_types
-            .push(event.data.as_ref().and_then(|data| data.content_type_stored()));
+        self.times
+            .push(event.time.unwrap_or(now).timestamp_micros());
+        self.content_types.push(
+            event
+                .data
+                .as_ref()
+                .and_then(|data| data.content_type_stored()),
+        );
         self.schemas.push(event.dataschema.as_deref());
         self.traces.push(event.traceparent.as_deref());
         self.causations

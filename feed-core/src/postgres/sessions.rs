@@ -1,6 +1,8 @@
 //! Connections: how each is set up, and the pools of them.
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
+};
 use tokio_postgres::{AsyncMessage, Client, Connection};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -8,7 +10,8 @@ use super::address::{Address, explain};
 use super::failure::store_error;
 use crate::error::StoreError;
 use crate::limits::{
-    POSTGRES_CONNECT_MS_MAX, POSTGRES_IDLE_IN_TRANSACTION_MS_MAX, POSTGRES_LOCK_MS_MAX, POSTGRES_STATEMENT_MS_MAX,
+    POSTGRES_CONNECT_MS_MAX, POSTGRES_IDLE_IN_TRANSACTION_MS_MAX, POSTGRES_LOCK_MS_MAX,
+    POSTGRES_STATEMENT_MS_MAX,
 };
 
 /// What every session is set to. The isolation is what the statements count on; commits are durable before they are
@@ -61,7 +64,9 @@ pub(super) async fn take(pool: &Pool) -> Result<Object, StoreError> {
     pool.get().await.map_err(|error| match error {
         PoolError::Backend(error) => match store_error(error) {
             // Whatever it is, it is not this caller's statement.
-            StoreError::Statement(text) | StoreError::Database(text) => StoreError::Unavailable(text),
+            StoreError::Statement(text) | StoreError::Database(text) => {
+                StoreError::Unavailable(text)
+            }
             other => other,
         },
         PoolError::Closed => StoreError::Closed,
@@ -84,10 +89,12 @@ pub(super) async fn connect(
     let connected = address.config.connect(address.tls.clone()).await;
     let (client, connection) = connected.map_err(|error| match error.as_db_error() {
         // A wrong password or a missing database does not come right by itself.
-        Some(said) if matches!(said.code().code().get(..2), Some("28" | "3D")) => StoreError::Open {
-            path: address.shown.clone(),
-            reason: said.message().to_owned(),
-        },
+        Some(said) if matches!(said.code().code().get(..2), Some("28" | "3D")) => {
+            StoreError::Open {
+                path: address.shown.clone(),
+                reason: said.message().to_owned(),
+            }
+        }
         _ => StoreError::Unavailable(format!("{}: {}", address.shown, explain(&error))),
     })?;
     let driver = AbortOnDropHandle::new(tokio::spawn(drive(connection, told)));

@@ -42,7 +42,10 @@ struct Inner {
 impl PostgresStore {
     /// Opens the database, and creates its schema or changes it as these migrations say. Without any, only a database with
     /// the schema of this program is taken, and none of its events are sequenced.
-    pub(crate) async fn open(url: &str, migrations: Option<Migrations>) -> Result<Self, StoreError> {
+    pub(crate) async fn open(
+        url: &str,
+        migrations: Option<Migrations>,
+    ) -> Result<Self, StoreError> {
         let address = address::parse(url)?;
         let opened = migrate::migrate(&address, migrations).await?;
         let inner = Inner {
@@ -169,7 +172,11 @@ impl PostgresStore {
         Ok(self.read_log(name, Window::Nothing).await?.0)
     }
 
-    pub(crate) async fn open_epoch(&self, feed: FeedName, reason: String) -> Result<FeedState, StoreError> {
+    pub(crate) async fn open_epoch(
+        &self,
+        feed: FeedName,
+        reason: String,
+    ) -> Result<FeedState, StoreError> {
         let reader = self.reader().await?;
         let found = self.inner.feeds.find(&reader, &feed).await?;
         let sequencer = self.sequencer().await?;

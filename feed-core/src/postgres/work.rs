@@ -117,7 +117,9 @@ where
     match committed {
         Ok(Ok(())) => (ran(Ok(value), announced, false), false),
         Ok(Err(error)) => {
-            let again = error.code().is_some_and(super::failure::is_worth_another_try);
+            let again = error
+                .code()
+                .is_some_and(super::failure::is_worth_another_try);
             let error = match store_error(error) {
                 StoreError::ReadOnly => on_a_standby(),
                 // Whether it was committed is not known.

@@ -68,7 +68,11 @@ fn insert_feed(conn: &Connection, config: &FeedConfig) -> Result<(), StoreError>
 
 /// Opens a new epoch behind the head. One that has no event yet is replaced: what readers of another fork saw of it is not
 /// in this history.
-pub(super) fn open_epoch(conn: &Connection, name: &FeedName, reason: &str) -> Result<(), StoreError> {
+pub(super) fn open_epoch(
+    conn: &Connection,
+    name: &FeedName,
+    reason: &str,
+) -> Result<(), StoreError> {
     let feed = find(conn, name)?;
     let head = feed.state(conn)?.head.position;
     conn.execute(

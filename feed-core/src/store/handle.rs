@@ -82,7 +82,9 @@ impl Store {
 
     #[cfg(not(feature = "sqlite"))]
     async fn at_sqlite(path: &str, _: Option<Migrations>) -> Result<Self, StoreError> {
-        Err(StoreError::Address(format!("{path} (this build has no SQLite store)")))
+        Err(StoreError::Address(format!(
+            "{path} (this build has no SQLite store)"
+        )))
     }
 
     #[cfg(feature = "postgres")]

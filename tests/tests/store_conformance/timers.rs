@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use feed_core::testing::TempStore;
 use feed_core::{
     AppendError, DueTimer, Event, EventId, Expected, HandlerError, Store, StoreError, Timer,
     Timers, TimersOutcome, Tx,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{MIGRATIONS, event, note, notes, sqlite, subject};
+use super::{MIGRATIONS, event, note, notes, store, subject};
 
 pub(super) const KIND: &str = "ring";
 
@@ -71,7 +70,7 @@ async fn events_of(store: &Store, name: &str) -> Vec<Event> {
 
 #[tokio::test]
 async fn i01_a_timer_is_set_and_cancelled_with_its_transaction_or_not_at_all() {
-    let store = sqlite().await;
+    let Some(store) = store().await else { return };
     set(&store, vec![timer("kept", ago(1))]).await;
     for keep in [false, true] {
         let worked: Result<(), AppendError> = store
@@ -101,7 +100,7 @@ async fn i01_a_timer_is_set_and_cancelled_with_its_transaction_or_not_at_all() {
 
 #[tokio::test]
 async fn a_timer_fires_when_it_is_due_with_its_data_and_is_gone() {
-    let store = sqlite().await;
+    let Some(store) = store().await else { return };
     let later = Utc::now() + TimeDelta::days(1);
     let now = timer("now", ago(5)).with_data(&[7, 8]).unwrap();
     set(&store, vec![now, timer("later", later)]).await;
@@ -122,7 +121,7 @@ async fn a_timer_fires_when_it_is_due_with_its_data_and_is_gone() {
 
 #[tokio::test]
 async fn setting_a_timer_again_moves_it_with_all_that_is_known_of_it() {
-    let store = sqlite().await;
+    let Some(store) = store().await else { return };
     let first = timer("a", ago(1)).with_data(&1).unwrap();
     set(&store, vec![first]).await;
     set(&store, vec![timer("a", Utc::now() + TimeDelta::days(1))]).await;
@@ -137,7 +136,7 @@ async fn setting_a_timer_again_moves_it_with_all_that_is_known_of_it() {
 
 #[tokio::test]
 async fn thousands_that_are_due_at_once_fire_in_bounded_batches_by_their_due_times() {
-    let store = sqlite().await;
+    let Some(store) = store().await else { return };
     let start = ago(10_000);
     // Not in the order in which they are set: 7 and 2,000 have no common factor.
     let shuffled = (0..2_000_i64).map(|number| number * 7 % 2_000);
@@ -156,6 +155,7 @@ async fn thousands_that_are_due_at_once_fire_in_bounded_batches_by_their_due_tim
     let fired = fire_all(&mut timers).await;
     assert_eq!(fired.iter().sum::<usize>(), 2_001);
     assert!(fired.len() > 20 && fired.iter().all(|fired| *fired <= 100));
+    store.sequenced().await.unwrap();
     let log = store.log("first").unwrap();
     let window = feed_core::Window::Newest { limit: 3_000 };
     let (_, events) = log.read(window).await.unwrap();
@@ -167,7 +167,7 @@ async fn thousands_that_are_due_at_once_fire_in_bounded_batches_by_their_due_tim
 
 #[tokio::test]
 async fn events_carry_on_where_the_timer_came_from() {
-    let store = sqlite().await;
+    let Some(store) = store().await else { return };
     let (cause, trace) = (
         EventId::now(),
         "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
@@ -201,7 +201,7 @@ async fn events_carry_on_where_the_timer_came_from() {
 
 #[tokio::test]
 async fn a_timer_may_set_itself_again_and_each_firing_has_its_own_events() {
-    let store = sqlite().await;
+    let Some(store) = store().await else { return };
     set(&store, vec![timer("a", ago(1)).with_data(&3).unwrap()]).await;
     let mut timers = Timers::new(&store).on(KIND, async |tx: &mut Tx<'_>, timer: &DueTimer| {
         tx.append("first", &subject("a"), Expected::Any, &[event(1)])
@@ -219,17 +219,11 @@ async fn a_timer_may_set_itself_again_and_each_firing_has_its_own_events() {
 
 #[tokio::test]
 async fn i07_a_database_that_was_restored_repeats_the_same_events() {
-    let store = sqlite().await;
+    let Some(store) = store().await else { return };
     set(&store, vec![timer("a", ago(1)), timer("b", ago(1))]).await;
-    let backup = store.path().with_extension("backup");
-    rusqlite::Connection::open(store.path())
-        .unwrap()
-        .execute("VACUUM INTO ?1", [backup.to_string_lossy()])
-        .unwrap();
+    let backup = store.copied().await;
     fire_all(&mut ringing(&store)).await;
-    let restored = Store::open(&backup.to_string_lossy(), MIGRATIONS)
-        .await
-        .unwrap();
+    let restored = Store::open(&backup, MIGRATIONS).await.unwrap();
     fire_all(&mut ringing(&restored)).await;
     for name in ["a", "b"] {
         let (first, again) = (
@@ -243,24 +237,18 @@ async fn i07_a_database_that_was_restored_repeats_the_same_events() {
 
 #[tokio::test]
 async fn timers_outlive_the_process() {
-    let store = sqlite().await;
+    let Some(store) = store().await else { return };
     set(&store, vec![timer("a", ago(1))]).await;
     store.close().await;
-    let path = store.path();
-    let again = Store::open(&path.to_string_lossy(), MIGRATIONS)
-        .await
-        .unwrap();
+    let again = Store::open(store.url(), MIGRATIONS).await.unwrap();
     assert_eq!(fire_all(&mut ringing(&again)).await, [1]);
     again.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn i07_two_runners_on_one_file_fire_each_timer_once() {
-    let store = sqlite().await;
-    let path = store.path();
-    let other = Store::open(&path.to_string_lossy(), MIGRATIONS)
-        .await
-        .unwrap();
+async fn i07_two_runners_on_one_database_fire_each_timer_once() {
+    let Some(store) = store().await else { return };
+    let other = Store::open(store.url(), MIGRATIONS).await.unwrap();
     let stop = CancellationToken::new();
     let runners = [ringing(&store), ringing(&other)].map(|timers| timers.spawn(stop.clone()));
     for round in 0..20 {
@@ -273,6 +261,7 @@ async fn i07_two_runners_on_one_file_fire_each_timer_once() {
         runner.await.unwrap();
     }
     assert_eq!(keys(&store).await, [""; 0]);
+    store.sequenced().await.unwrap();
     let head = store.log("first").unwrap().state().await.unwrap().head;
     assert_eq!(head.position.get(), 1_000);
     other.close().await;
@@ -281,7 +270,7 @@ async fn i07_two_runners_on_one_file_fire_each_timer_once() {
 /// Steps are given up at any moment, as when a process dies: what was committed stays, nothing is done twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn i07_steps_that_are_given_up_lose_and_double_nothing() {
-    let store = sqlite().await;
+    let Some(store) = store().await else { return };
     let all = (0..1_000).map(|number| timer(&format!("t-{number}"), ago(number)));
     set(&store, all.collect()).await;
     let mut pause_us = 0;
@@ -292,13 +281,14 @@ async fn i07_steps_that_are_given_up_lose_and_double_nothing() {
         let _ = given_up.await;
     }
     wait_until_rung(&store, 1_000).await;
+    store.sequenced().await.unwrap();
     let head = store.log("first").unwrap().state().await.unwrap().head;
     assert_eq!(head.position.get(), 1_000);
 }
 
 #[tokio::test]
 async fn a_runner_that_sleeps_is_woken_by_an_earlier_timer() {
-    let store = sqlite().await;
+    let Some(store) = store().await else { return };
     set(
         &store,
         vec![timer("later", Utc::now() + TimeDelta::days(1))],
@@ -315,7 +305,7 @@ async fn a_runner_that_sleeps_is_woken_by_an_earlier_timer() {
     assert_eq!(keys(&store).await, ["later"]);
 }
 
-async fn wait_until_rung(store: &TempStore, count: usize) {
+async fn wait_until_rung(store: &Store, count: usize) {
     let waited = tokio::time::timeout(Duration::from_secs(60), async {
         while notes(store).await.len() < count {
             tokio::time::sleep(Duration::from_millis(5)).await;

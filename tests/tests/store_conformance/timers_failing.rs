@@ -6,7 +6,7 @@ use feed_core::{
 };
 
 use super::timers::{KIND, ago, fire_all, ring, ringing, set, timer};
-use super::{note, notes, sqlite};
+use super::{note, notes, store};
 
 /// A runner whose handler rings, and fails as `how` says when the key begins with `bad`.
 fn failing(
@@ -45,7 +45,7 @@ async fn good_and_bad(store: &feed_core::Store) {
 
 #[tokio::test]
 async fn one_that_fails_for_now_is_put_off_and_the_others_go_on() {
-    let store = sqlite().await;
+    let Some(store) = store().await else { return };
     good_and_bad(&store).await;
     let mut timers = failing(&store, async |_: &mut Tx<'_>| {
         Err(StoreError::Unavailable("the moon is down".into()).into())
@@ -93,7 +93,7 @@ async fn one_that_fails_for_good_is_kept_until_somebody_decides() {
         ),
     ];
     for (how, said) in ways {
-        let store = sqlite().await;
+        let Some(store) = store().await else { return };
         good_and_bad(&store).await;
         let mut timers = failing(&store, async move |tx: &mut Tx<'_>| Err(how(tx)));
         let failures = failures(&mut timers).await;
@@ -123,7 +123,7 @@ async fn one_that_fails_for_good_is_kept_until_somebody_decides() {
 #[tokio::test]
 async fn awaiting_something_else_and_going_on_after_an_error_are_told_as_what_they_are() {
     for (waits, said) in [(true, "may wait for nothing"), (false, "a statement")] {
-        let store = sqlite().await;
+        let Some(store) = store().await else { return };
         good_and_bad(&store).await;
         let mut timers = failing(&store, async move |tx: &mut Tx<'_>| {
             if waits {
@@ -144,10 +144,10 @@ async fn awaiting_something_else_and_going_on_after_an_error_are_told_as_what_th
 
 #[tokio::test]
 async fn a_commit_that_is_refused_is_put_down_to_its_timer() {
-    let store = sqlite().await;
-    let table = "CREATE TABLE owned (owner TEXT REFERENCES notes (note) DEFERRABLE INITIALLY DEFERRED) STRICT";
-    let conn = rusqlite::Connection::open(store.path()).unwrap();
-    conn.execute_batch(table).unwrap();
+    let Some(store) = store().await else { return };
+    let table =
+        "CREATE TABLE owned (owner TEXT REFERENCES notes (note) DEFERRABLE INITIALLY DEFERRED)";
+    store.run(table).await;
     good_and_bad(&store).await;
     let mut timers = failing(&store, async |tx: &mut Tx<'_>| {
         tx.execute("INSERT INTO owned (owner) VALUES ('nobody')", &[])
@@ -165,7 +165,7 @@ async fn a_commit_that_is_refused_is_put_down_to_its_timer() {
 
 #[tokio::test]
 async fn a_failed_timer_that_is_set_again_fires_again() {
-    let store = sqlite().await;
+    let Some(store) = store().await else { return };
     set(&store, vec![timer("bad", ago(1))]).await;
     let mut timers = failing(&store, async |_: &mut Tx<'_>| {
         Err(StoreError::Corrupt("bad".into()).into())
@@ -178,7 +178,7 @@ async fn a_failed_timer_that_is_set_again_fires_again() {
 
 #[tokio::test]
 async fn timers_without_a_handler_stay_and_do_not_stand_in_the_way() {
-    let store = sqlite().await;
+    let Some(store) = store().await else { return };
     let other = |number| Timer::new("other", &format!("o-{number}"), ago(1_000)).unwrap();
     set(&store, (0..300).map(other).collect()).await;
     let later = Timer::new("later", "l", Utc::now() + TimeDelta::days(1)).unwrap();

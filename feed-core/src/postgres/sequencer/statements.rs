@@ -68,7 +68,8 @@ pub(super) const NEXT_BATCH: &str = "
 INSERT INTO sequencer_batches (feed, batch, done, doing, doing_upto, event_no_done, system_id, timeline)
 VALUES ($1, $2, $3::text::pg_snapshot, $4::text::pg_snapshot, $5, $6, $7, $8)";
 
-pub(super) const FORGET_BATCHES: &str = "DELETE FROM sequencer_batches WHERE feed = $1 AND batch < $2";
+pub(super) const FORGET_BATCHES: &str =
+    "DELETE FROM sequencer_batches WHERE feed = $1 AND batch < $2";
 
 pub(super) const OPEN_EPOCH: &str = "
 INSERT INTO epochs (feed, first_position, epoch, reason, opened_us) VALUES ($1, $2, $3, $4, $5)
