@@ -2,7 +2,7 @@
 -- until then only its customers' speeds are counted. Free is capacity_mbps - in_use_mbps - reserved_mbps; statements
 -- of fact may make it negative, reservations never do.
 CREATE TABLE geos (
-    geo           TEXT   PRIMARY KEY,
+    geo           TEXT COLLATE "C" PRIMARY KEY,
     name          TEXT,
     max_mbps      BIGINT CHECK (max_mbps > 0),
     capacity_mbps BIGINT CHECK (capacity_mbps >= 0),
@@ -16,9 +16,9 @@ CREATE TABLE geos (
 
 -- The revision counts the changes of a row, so that a change made on what was read before can be refused.
 CREATE TABLE customers (
-    customer_id   TEXT   PRIMARY KEY,
-    name          TEXT   NOT NULL,
-    geo           TEXT   NOT NULL REFERENCES geos (geo),
+    customer_id   TEXT COLLATE "C" PRIMARY KEY,
+    name          TEXT COLLATE "C" NOT NULL,
+    geo           TEXT COLLATE "C" NOT NULL REFERENCES geos (geo),
     current_mbps  BIGINT NOT NULL CHECK (current_mbps >= 0),
     revision      BIGINT NOT NULL,
     updated_us    BIGINT NOT NULL,
@@ -30,10 +30,10 @@ CREATE INDEX customers_by_geo ON customers (geo, customer_id);
 -- What queries are answered from: one row for each order that was decided, written with the events that it follows
 -- from.
 CREATE TABLE reservations (
-    order_id         TEXT   PRIMARY KEY,
-    status           TEXT   NOT NULL CHECK (status IN ('RESERVED', 'REJECTED', 'ACTIVATED', 'RELEASED')),
+    order_id         TEXT COLLATE "C" PRIMARY KEY,
+    status           TEXT COLLATE "C" NOT NULL CHECK (status IN ('RESERVED', 'REJECTED', 'ACTIVATED', 'RELEASED')),
     reason           TEXT,
-    customer_id      TEXT   NOT NULL,
+    customer_id      TEXT COLLATE "C" NOT NULL,
     geo              TEXT,
     requested_mbps   BIGINT NOT NULL,
     current_mbps     BIGINT,

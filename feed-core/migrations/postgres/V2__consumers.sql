@@ -1,6 +1,6 @@
 -- Where each of the service's consumers stands in the feed that it follows, and who may move it on.
 CREATE TABLE subscriptions (
-    name           TEXT   PRIMARY KEY,
+    name           TEXT COLLATE "C" PRIMARY KEY,
     feed_url       TEXT   NOT NULL,
     -- The last event that was passed, and when its feed recorded it.
     cursor         TEXT,
@@ -8,7 +8,7 @@ CREATE TABLE subscriptions (
     -- The feed's newest event, as far as it was heard of.
     head           TEXT,
     head_seen_us   BIGINT,
-    state          TEXT   NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'waiting', 'halted', 'paused')),
+    state          TEXT COLLATE "C" NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'waiting', 'halted', 'paused')),
     reason         TEXT,
     failures       BIGINT NOT NULL DEFAULT 0,
     next_try_us    BIGINT,
@@ -26,11 +26,11 @@ CREATE TABLE subscriptions (
 
 -- Events that were not simply applied. All but the retrying one lie at or before the cursor.
 CREATE TABLE subscription_events (
-    subscription TEXT   NOT NULL,
+    subscription TEXT COLLATE "C" NOT NULL,
     event_id     BYTEA  NOT NULL CHECK (length(event_id) = 16),
     position     BIGINT NOT NULL CHECK (position > 0),
-    ordering_key TEXT   NOT NULL,
-    state        TEXT   NOT NULL CHECK (state IN ('retrying', 'parked', 'waiting', 'replaying', 'dropped')),
+    ordering_key TEXT COLLATE "C" NOT NULL,
+    state        TEXT COLLATE "C" NOT NULL CHECK (state IN ('retrying', 'parked', 'waiting', 'replaying', 'dropped')),
     -- The event in CloudEvents JSON, as it was read.
     event        BYTEA  NOT NULL,
     error        TEXT,
@@ -48,7 +48,7 @@ CREATE INDEX subscription_events_by_key ON subscription_events (subscription, or
 
 -- Ids of the events that were passed last, for feeds that do not promise that an id comes once.
 CREATE TABLE inbox (
-    subscription TEXT   NOT NULL,
+    subscription TEXT COLLATE "C" NOT NULL,
     event_id     BYTEA  NOT NULL CHECK (length(event_id) = 16),
     position     BIGINT NOT NULL,
     PRIMARY KEY (subscription, event_id)

@@ -1,7 +1,7 @@
 -- What is to be done later. A row is set by the transaction that wants it done, and taken away by the one that does it.
 CREATE TABLE timers (
-    kind          TEXT   NOT NULL CHECK (length(kind) BETWEEN 1 AND 255),
-    key           TEXT   NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
+    kind          TEXT COLLATE "C" NOT NULL CHECK (length(kind) BETWEEN 1 AND 255),
+    key           TEXT COLLATE "C" NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
     -- Another one each time that the timer is set; the ids of the events that follow derive from it.
     setting_id    BYTEA  NOT NULL CHECK (length(setting_id) = 16),
     due_us        BIGINT NOT NULL,

@@ -1,10 +1,10 @@
 -- What queries are answered from: one row for each order, written with the events that it follows from.
 CREATE TABLE orders (
-    id             TEXT   PRIMARY KEY,
-    status         TEXT   NOT NULL
+    id             TEXT COLLATE "C" PRIMARY KEY,
+    status         TEXT COLLATE "C" NOT NULL
         CHECK (status IN ('UPDATE', 'CONFIRMED', 'REJECTED', 'CANCELLED', 'EXPIRED', 'COMPLETED')),
     reason         TEXT,
-    customer_id    TEXT   NOT NULL,
+    customer_id    TEXT COLLATE "C" NOT NULL,
     requested_mbps BIGINT NOT NULL CHECK (requested_mbps > 0),
     created_us     BIGINT NOT NULL,
     updated_us     BIGINT NOT NULL,
@@ -17,9 +17,9 @@ CREATE INDEX orders_by_status ON orders (status, id);
 
 -- Answers that were given to requests with an Idempotency-Key, so that a repetition gets the same one.
 CREATE TABLE idempotency_keys (
-    key            TEXT   PRIMARY KEY,
+    key            TEXT COLLATE "C" PRIMARY KEY,
     request_sha256 BYTEA  NOT NULL CHECK (length(request_sha256) = 32),
-    order_id       TEXT   NOT NULL,
+    order_id       TEXT COLLATE "C" NOT NULL,
     answer         TEXT   NOT NULL,
     created_us     BIGINT NOT NULL
 );
@@ -28,7 +28,7 @@ CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_us);
 
 -- The read model of customers is kept in generations, so that it can be built anew beside the one that is read.
 CREATE TABLE read_models (
-    name       TEXT   PRIMARY KEY,
+    name       TEXT COLLATE "C" PRIMARY KEY,
     -- The one that is read, and that the live subscription writes. The next one is being built, if there are rows of it;
     -- those before it are waste.
     generation BIGINT NOT NULL CHECK (generation > 0)
@@ -39,9 +39,9 @@ INSERT INTO read_models (name, generation) VALUES ('customers', 1);
 -- The read model: customers as their own service's feed tells of them.
 CREATE TABLE customers (
     generation   BIGINT NOT NULL CHECK (generation > 0),
-    customer_id  TEXT   NOT NULL,
-    name         TEXT   NOT NULL,
-    geo          TEXT   NOT NULL,
+    customer_id  TEXT COLLATE "C" NOT NULL,
+    name         TEXT COLLATE "C" NOT NULL,
+    geo          TEXT COLLATE "C" NOT NULL,
     current_mbps BIGINT NOT NULL,
     updated_us   BIGINT NOT NULL,
     PRIMARY KEY (generation, customer_id)
