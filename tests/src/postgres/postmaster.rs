@@ -119,7 +119,7 @@ impl Postmaster {
         // While it is stopped it starts no further processes, and keeps the ids of those that have ended.
         self.send(Signal::SIGSTOP)?;
         let own = self.child.id();
-        wait_until(|| state(own).is_none_or(|(_, state)| state != 'R' && state != 'S'));
+        wait_until(|| state(own).is_none_or(|(_, state)| matches!(state, 'T' | 'Z')));
         let children = children(own);
         for &child in &children {
             // It may have ended by itself.
