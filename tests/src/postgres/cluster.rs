@@ -52,7 +52,9 @@ impl Cluster {
             .args(["--encoding", "UTF8", "--no-locale"])
             // It is made anew when the machine crashed meanwhile.
             .args(["--no-sync", "--no-instructions", "-D"])
-            .arg(cluster.home.data());
+            .arg(cluster.home.data())
+            // Ended midway it would leave shared memory behind.
+            .stdout(cluster.home.holds()?);
         run(initdb, "initdb").await?;
         cluster.launch_somewhere().await?;
         let admin = connect(&cluster.admin_url(ADMIN)).await?;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -18,8 +19,8 @@ const WATCHDOG: &str = include_str!("watchdog.sh");
 pub(super) struct Home {
     path: PathBuf,
     account: Option<Account>,
-    /// Acts when it has no longer anybody who could write to its stdin. That end of the pipe is closed in our other
-    /// children.
+    /// Acts when there is nobody left who could write to its stdin. That end of the pipe is closed in our other children,
+    /// except those that are given one.
     watchdog: Child,
 }
 
@@ -70,6 +71,13 @@ impl Home {
     /// The process group that ends with the folder.
     pub(super) fn group(&self) -> Result<i32, Failure> {
         i32::try_from(self.watchdog.id()).context("the id of a process")
+    }
+
+    /// For the output of a program that is to finish before the folder goes, also when this process dies meanwhile.
+    pub(super) fn holds(&self) -> Result<Stdio, Failure> {
+        let stdin = self.watchdog.stdin.as_ref().context("no watchdog")?;
+        let held = stdin.as_fd().try_clone_to_owned();
+        held.context("a second end of a pipe").map(Stdio::from)
     }
 
     /// Writes a file of the server's.

@@ -99,8 +99,8 @@ impl Programs {
 /// Runs a program until it ends, and kills it when the caller does not wait for that.
 pub(super) async fn run(command: Command, doing: &str) -> Result<(), Failure> {
     let mut command = tokio::process::Command::from(command);
-    let output = command.kill_on_drop(true).output();
-    let output = tokio::time::timeout(RUN_MAX, output)
+    let child = command.kill_on_drop(true).spawn().context(doing)?;
+    let output = tokio::time::timeout(RUN_MAX, child.wait_with_output())
         .await
         .context(format!("{doing} took longer than {} s", RUN_MAX.as_secs()))?
         .context(doing)?;
