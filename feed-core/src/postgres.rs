@@ -29,7 +29,8 @@ use crate::error::AppendError;
 use crate::event::{EventId, NewEvent, Subject, to_micros};
 use crate::store::{Appended, Expected};
 
-/// Appends events about `subject` to the outbox of `feed`, inside a transaction that the caller holds and commits.
+/// Appends events about `subject` to the outbox of `feed`, inside the transaction that the caller has begun on `client`
+/// and commits ([`Transaction::client`](tokio_postgres::Transaction::client) is the one of a transaction).
 ///
 /// The database must have been opened by [`Store::open`](crate::Store::open) once, for its schema. Some process that has
 /// it open gives the events their positions after the commit, within
@@ -40,13 +41,13 @@ use crate::store::{Appended, Expected};
 /// [`AppendError::NotDurable`] when the session does not sync at every commit (`synchronous_commit = off`), since an
 /// acknowledged event could be lost otherwise (invariant I2).
 pub async fn append(
-    transaction: &tokio_postgres::Transaction<'_>,
+    client: &tokio_postgres::Client,
     feed: &str,
     subject: &Subject,
     expected: Expected,
     events: &[NewEvent],
 ) -> Result<Appended, AppendError> {
-    let durable: String = transaction
+    let durable: String = client
         .query_one("SHOW synchronous_commit", &[])
         .await
         .and_then(|row| row.try_get(0))
@@ -68,6 +69,6 @@ pub async fn append(
         })
         .collect();
     let feeds = feeds::Feeds::default();
-    let mut tx = PostgresTx::joining(transaction.client(), &feeds);
+    let mut tx = PostgresTx::joining(client, &feeds);
     tx.append(now, feed, subject, expected, &events).await
 }

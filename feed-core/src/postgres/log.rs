@@ -217,22 +217,21 @@ pub(super) async fn ask(
     Reading::of(feed, &rows)
 }
 
-/// The events of a subject as this transaction sees them. Those that have no place yet stand at position 0.
-pub(super) async fn events_of(
-    tx: &mut PostgresTx<'_>,
-    subject: &Subject,
-) -> Result<Vec<Event>, StoreError> {
-    let sql = format!(
-        r#"SELECT coalesce(p.position, 0), o.id, o.type, o.subject, o.version, o.time_us, coalesce(p.recorded_us, o.time_us),
+const EVENTS_OF: &str = r#"SELECT coalesce(p.position, 0), o.id, o.type, o.subject, o.version, o.time_us, coalesce(p.recorded_us, o.time_us),
                coalesce(p."check", '\x000000000000'), o.datacontenttype, o.dataschema, o.traceparent, o.causationid,
                o.correlationid, o.extensions, o.data, o.feed,
                CASE WHEN o.version = 1 THEN ARRAY(SELECT first_position FROM epochs e WHERE e.feed = o.feed ORDER BY 1) END,
                CASE WHEN o.version = 1
                    THEN ARRAY(SELECT epoch FROM epochs e WHERE e.feed = o.feed ORDER BY first_position) END
            FROM outbox o LEFT JOIN LATERAL (SELECT * FROM positions WHERE event_no = o.event_no OFFSET 0) p ON true
-           WHERE o.subject = $1 ORDER BY o.version"#
-    );
-    let rows = tx.rows(&sql, &[&subject.as_str()]).await?;
+           WHERE o.subject = $1 ORDER BY o.version"#;
+
+/// The events of a subject as this transaction sees them. Those that have no place yet stand at position 0.
+pub(super) async fn events_of(
+    tx: &mut PostgresTx<'_>,
+    subject: &Subject,
+) -> Result<Vec<Event>, StoreError> {
+    let rows = tx.rows(EVENTS_OF, &[&subject.as_str()]).await?;
     let Some(first) = rows.first() else {
         return Ok(Vec::new());
     };
