@@ -254,6 +254,8 @@ pub struct FeedState {
     pub earliest: Cursor,
     /// When the newest event was recorded; when the feed was created, if there is none.
     pub updated: DateTime<Utc>,
+    /// It is a standby's: there may be more that it does not know of yet.
+    pub is_standbys: bool,
 }
 
 #[cfg(test)]

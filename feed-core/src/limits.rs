@@ -227,3 +227,7 @@ pub const POSTGRES_LISTEN_LOOK_MS: u64 = 1_000;
 pub const POSTGRES_RECONNECT_MS_MAX: u64 = 2_000;
 /// Threads of one process on which work is polled that runs in transactions of PostgreSQL.
 pub const POSTGRES_WORK_THREADS: usize = 2;
+/// How often a standby is asked again that is not so far as what was served before.
+pub const STANDBY_LOOKS_MAX: u32 = 10;
+/// Time between two such looks, in milliseconds.
+pub const STANDBY_LOOK_MS: u64 = 20;

@@ -1,7 +1,7 @@
 //! What feeds there are. What a feed was created as never changes, so it is read once.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::{Client, Row};
@@ -10,15 +10,46 @@ use uuid::Uuid;
 use super::failure::store_error;
 use crate::error::StoreError;
 use crate::event::{FeedName, to_micros};
-use crate::feed::{FeedConfig, FeedIdentity, Visibility};
+use crate::feed::{FeedConfig, FeedIdentity, FeedState, History, Visibility};
 use crate::page::PageCapacity;
-use crate::position::Epoch;
+use crate::position::{Epoch, Position};
 
 /// A feed with its number in this database.
 #[derive(Debug, Clone)]
 pub(super) struct Feed {
     pub(super) number: i64,
     pub(super) identity: Arc<FeedIdentity>,
+    pub(super) furthest: Furthest,
+}
+
+/// The furthest head that this process has read of a feed: standbys that it asks in turn may not be equally far, and a
+/// reader is not led back.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Furthest(Arc<Mutex<Option<(History, Position)>>>);
+
+impl Furthest {
+    /// Notes what was read.
+    ///
+    /// # Errors
+    /// When it is a standby's and further was read before: it will get there.
+    pub(super) fn pass(&self, state: &FeedState) -> Result<(), StoreError> {
+        let mut furthest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *furthest {
+            // A history with another stretch is another one: after a fork, less may be all there is.
+            Some((history, position)) if *history == state.history => {
+                if state.is_standbys && state.head.position < *position {
+                    return Err(StoreError::Unavailable(format!(
+                        "the standby is at position {} of feed {:?}, {position} was served already",
+                        state.head.position,
+                        state.identity.name.as_str()
+                    )));
+                }
+                *position = state.head.position.max(*position);
+            }
+            known => *known = Some((state.history.clone(), state.head.position)),
+        }
+        Ok(())
+    }
 }
 
 /// The feeds that were asked for until now.
@@ -60,9 +91,7 @@ impl Feeds {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Feed>> {
-        self.0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -92,6 +121,7 @@ impl Feed {
                 event_bytes_max: number(8)?,
                 created: time(column(row, 9)?)?,
             }),
+            furthest: Furthest::default(),
         })
     }
 }

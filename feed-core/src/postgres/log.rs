@@ -1,6 +1,7 @@
 //! Reading: a feed's state and its events, in one statement, so that they are of one moment and cost one round trip.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
@@ -12,7 +13,7 @@ use super::tx::PostgresTx;
 use crate::error::StoreError;
 use crate::event::{Data, Event, EventId, EventType, FeedName, Subject, Version};
 use crate::feed::{FeedIdentity, FeedState, History};
-use crate::limits::{POSITION_MAX, SCAN_EVENTS_MAX};
+use crate::limits::{POSITION_MAX, SCAN_EVENTS_MAX, STANDBY_LOOK_MS, STANDBY_LOOKS_MAX};
 use crate::page::PageCapacity;
 use crate::position::{Check, Cursor, Epoch, Position};
 use crate::store::Window;
@@ -24,7 +25,7 @@ const EVENT: &str = r#"p.position, o.id, o.type, o.subject, o.version, o.time_us
 /// Rows of one kind leave the columns of the others empty.
 const NO_EVENT: &str = "NULL::bigint, NULL::uuid, NULL::text, NULL::text, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bytea,
     NULL::text, NULL::text, NULL::text, NULL::uuid, NULL::text, NULL::text, NULL::bytea";
-const NO_STATE: &str = "NULL::bigint, NULL::bytea, NULL::bigint[], NULL::bytea[], NULL::bigint, NULL::bytea, NULL::bigint";
+const NO_STATE: &str = "NULL::bigint, NULL::bytea, NULL::bigint[], NULL::bytea[], NULL::bigint, NULL::bytea, NULL::bigint, NULL::bool";
 
 /// The feed number $1 as it is now, and what else `parts` find in the same moment. `head` is its newest place.
 fn statement(parts: &str) -> String {
@@ -35,7 +36,7 @@ fn statement(parts: &str) -> String {
            SELECT {NO_EVENT}, f.pruned_position, f.pruned_check,
                ARRAY(SELECT first_position FROM epochs WHERE feed = $1 ORDER BY first_position),
                ARRAY(SELECT epoch FROM epochs WHERE feed = $1 ORDER BY first_position),
-               head.position, head."check", head.recorded_us
+               head.position, head."check", head.recorded_us, pg_is_in_recovery()
            FROM feeds f LEFT JOIN head ON true WHERE f.feed = $1
            {parts}"#
     )
@@ -199,22 +200,25 @@ pub(super) async fn search(
     ask(client, feed, &SEARCHING, parameters).await
 }
 
-/// The feed's state alone, with places at `positions`.
+/// Runs a statement that begins with the feed's state.
 pub(super) async fn ask(
     client: &deadpool_postgres::Object,
     feed: &Feed,
     sql: &str,
     parameters: &[&(dyn ToSql + Sync)],
 ) -> Result<Reading, StoreError> {
-    let prepared = client
-        .prepare_cached(sql)
-        .await
-        .map_err(super::failure::store_error)?;
-    let rows = client
-        .query(&prepared, parameters)
-        .await
-        .map_err(super::failure::store_error)?;
-    Reading::of(feed, &rows)
+    let mut looks = 1;
+    loop {
+        let rows = values(client, sql, parameters).await?;
+        let reading = Reading::of(feed, &rows)?;
+        match feed.furthest.pass(&reading.state) {
+            Ok(()) => return Ok(reading),
+            Err(error) if looks == STANDBY_LOOKS_MAX => return Err(error),
+            // Two that read at the same time may come to know of it the other way round, too.
+            Err(_) => tokio::time::sleep(Duration::from_millis(STANDBY_LOOK_MS)).await,
+        }
+        looks += 1;
+    }
 }
 
 const EVENTS_OF: &str = r#"SELECT coalesce(p.position, 0), o.id, o.type, o.subject, o.version, o.time_us, coalesce(p.recorded_us, o.time_us),
@@ -280,6 +284,7 @@ fn state_of(identity: &Arc<FeedIdentity>, row: &Row) -> Result<FeedState, StoreE
         head,
         earliest,
         updated,
+        is_standbys: column(row, 22)?,
     })
 }
 

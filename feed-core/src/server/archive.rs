@@ -108,6 +108,9 @@ async fn cursor_at(log: &Log, position: Position) -> Result<Cursor, Problem> {
         .filter(|event| event.position == position)
         .map(crate::event::Event::cursor)
         .ok_or_else(|| {
+            if state.is_standbys {
+                return resolve::behind(&state);
+            }
             no_page(&format!(
                 "the feed ends at position {}, before that page",
                 state.head.position

@@ -148,7 +148,13 @@ impl Found {
 }
 
 pub(super) async fn find_event(log: &Log, id: EventId) -> Result<Event, Problem> {
-    log.event(id)
-        .await?
-        .ok_or_else(|| resolve::unknown_event(&id.to_string()))
+    if let Some(event) = log.event(id).await? {
+        return Ok(event);
+    }
+    let state = log.state().await?;
+    Err(if state.is_standbys {
+        resolve::behind(&state)
+    } else {
+        resolve::unknown_event(&id.to_string())
+    })
 }

@@ -232,6 +232,19 @@ crate::problem_types! {
         operator: "Nothing.",
     };
 
+    /// The instance reads a standby that is not so far yet.
+    pub static FEED_BEHIND = ProblemType {
+        slug: "feed-behind",
+        title: "This instance is not so far yet",
+        statuses: &[StatusCode::SERVICE_UNAVAILABLE],
+        happened: "The instance reads a standby of the database, and what was asked for is not there: it may have come to \
+            the primary a moment ago, or there is no such thing. A standby cannot tell.",
+        caller: "Ask again after `Retry-After`, or ask an instance that reads the primary: that one says so for good when \
+            the cursor is none of this feed.",
+        operator: "If it lasts, look at the standby's lag (`pg_last_xact_replay_timestamp()`), or at whether the reader's \
+            cursor is known to the primary.",
+    };
+
     /// The service cannot answer now.
     pub static UNAVAILABLE = ProblemType {
         slug: "unavailable",

@@ -59,6 +59,9 @@ pub(super) fn malformed(error: &crate::error::InvalidValue) -> Problem {
 }
 
 pub(super) fn unknown_epoch(state: &FeedState, epoch: &str, status: StatusCode) -> Problem {
+    if state.is_standbys {
+        return behind(state);
+    }
     let epochs: Vec<String> = state
         .history
         .epochs()
@@ -90,7 +93,23 @@ fn diverged(state: &FeedState, asked: Cursor, ours: Cursor) -> Problem {
     .with("head", state.head.to_string())
 }
 
+/// A standby does not know yet what was asked for; whether there is such a thing is known by the primary.
+pub(super) fn behind(state: &FeedState) -> Problem {
+    Problem::new(
+        &problem_types::FEED_BEHIND,
+        format!(
+            "this instance reads a standby, which is at position {} and may get there",
+            state.head.position
+        ),
+    )
+    .with("head", state.head.to_string())
+    .retry_after(1)
+}
+
 fn beyond_head(state: &FeedState, asked: Position) -> Problem {
+    if state.is_standbys {
+        return behind(state);
+    }
     Problem::new(&problem_types::CURSOR_BEYOND_HEAD,
         format!(
             "the feed ends at position {}, the reader has seen {asked}: the feed has lost events, or this is another \

@@ -292,6 +292,7 @@ impl Feed {
             head,
             earliest: self.earliest(),
             updated,
+            is_standbys: false,
         })
     }
 
