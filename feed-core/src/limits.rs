@@ -215,8 +215,10 @@ pub const POSTGRES_RERUNS_MAX: u32 = 10;
 pub const POSTGRES_RERUN_MS_MAX: u64 = 10;
 /// Longest time for migrations, with waiting for another instance's, in milliseconds.
 pub const POSTGRES_MIGRATE_MS_MAX: u64 = 600_000;
-/// Events that get their positions in one batch at most.
-pub const POSTGRES_SEQUENCED_EVENTS_MAX: u32 = 5_000;
+/// Events that get their positions in one batch at most, unless there is a backlog.
+pub const POSTGRES_SEQUENCED_EVENTS: i64 = 5_000;
+/// Events that get their positions in one batch of a backlog at most.
+pub const POSTGRES_SEQUENCED_EVENTS_MAX: i64 = 100_000;
 /// Rows of batches that are kept, after which the older ones are deleted.
 pub const POSTGRES_SEQUENCER_BATCHES_KEPT: i64 = 1_000;
 /// How often it is looked whether somebody committed events who does not run a sequencer, in milliseconds.

@@ -15,6 +15,7 @@ use super::sessions::{Connected, connect};
 use crate::error::StoreError;
 use crate::limits::{
     BACKOFF_MS_MIN, POSTGRES_LISTEN_LOOK_MS, POSTGRES_RECONNECT_MS_MAX, POSTGRES_SEQUENCE_LOOK_MS,
+    POSTGRES_SEQUENCED_EVENTS, POSTGRES_SEQUENCED_EVENTS_MAX,
 };
 
 /// What the tasks share with the store.
@@ -101,8 +102,9 @@ async fn sequence_until_error(shared: &Shared) -> Result<std::convert::Infallibl
 /// Runs batches until there is nothing left.
 pub(super) async fn run_batches(shared: &Shared, sequencer: &Sequencer) -> Result<(), StoreError> {
     for feed in sequencer.pending().await? {
+        let mut limit = POSTGRES_SEQUENCED_EVENTS;
         loop {
-            let done = match sequencer.sequence(feed).await {
+            let done = match sequencer.sequence(feed, limit).await {
                 Ok(done) => done,
                 // Another sequencer was first, or is at it for long: it is looked anew.
                 Err(StoreError::Constraint(reason)) => {
@@ -117,6 +119,8 @@ pub(super) async fn run_batches(shared: &Shared, sequencer: &Sequencer) -> Resul
             if !done.more {
                 break;
             }
+            // Each batch looks through all of a backlog for its first events.
+            limit = (limit * 4).min(POSTGRES_SEQUENCED_EVENTS_MAX);
         }
     }
     Ok(())

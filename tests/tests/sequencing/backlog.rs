@@ -1,6 +1,6 @@
 //! More than one batch takes, while others commit in between.
 
-use feed_core::limits::POSTGRES_SEQUENCED_EVENTS_MAX;
+use feed_core::limits::POSTGRES_SEQUENCED_EVENTS;
 
 use super::scene::{Appender, Scene, number};
 
@@ -19,7 +19,7 @@ async fn i03_a_backlog_of_several_batches_is_worked_off_in_order_with_late_commi
     late.begin().await;
     late.append("late", 1).await;
     let client = scene.client().await;
-    let count = i64::from(POSTGRES_SEQUENCED_EVENTS_MAX) * 2 + 1;
+    let count = POSTGRES_SEQUENCED_EVENTS * 2 + 1;
     client.execute(PLAIN, &[&1_i64, &count]).await.unwrap();
     // In flight when the backlog is looked at first, with a number in the midst of it.
     let mut amid = Appender::new(&scene).await;
@@ -54,14 +54,11 @@ async fn i03_what_commits_between_two_batches_comes_behind_what_they_are_about()
     between.begin().await;
     between.append("between", 7).await;
     let client = scene.client().await;
-    let count = i64::from(POSTGRES_SEQUENCED_EVENTS_MAX) + 100;
+    let count = POSTGRES_SEQUENCED_EVENTS + 100;
     client.execute(PLAIN, &[&1_i64, &count]).await.unwrap();
     // A sequencer whose connection ends right after its first batch.
     super::broken::one_batch(&scene).await;
-    assert_eq!(
-        scene.read().await.len(),
-        POSTGRES_SEQUENCED_EVENTS_MAX as usize
-    );
+    assert_eq!(scene.read().await.len(), POSTGRES_SEQUENCED_EVENTS as usize);
     between.end(true).await;
     scene.store.sequenced().await.unwrap();
     let events = scene.read().await;

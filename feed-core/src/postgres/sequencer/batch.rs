@@ -10,7 +10,7 @@ use super::statements::{
 };
 use crate::error::StoreError;
 use crate::faults::{Point, at};
-use crate::limits::{POSTGRES_SEQUENCED_EVENTS_MAX, POSTGRES_SEQUENCER_BATCHES_KEPT};
+use crate::limits::POSTGRES_SEQUENCER_BATCHES_KEPT;
 use crate::position::{Epoch, Position};
 use crate::postgres::failure::store_error;
 use crate::postgres::feeds::column;
@@ -44,9 +44,12 @@ impl Sequencer {
         client: Client,
         channel: String,
     ) -> Result<Self, StoreError> {
-        // Its searches go along an index, however much an estimate says there is to be found.
+        // Its searches go along an index, however much an estimate says there is to be found. They take as long as they
+        // take: one that was given up would never get through a large backlog.
         client
-            .batch_execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
+            .batch_execute(
+                "SET enable_seqscan = off; SET enable_bitmapscan = off; SET statement_timeout = 0",
+            )
             .await
             .map_err(store_error)?;
         let prepare = |sql| client.prepare(sql);
@@ -88,12 +91,16 @@ impl Sequencer {
         rows.iter().map(|row| column(row, 0)).collect()
     }
 
-    /// Runs one batch of a feed, and tells all who listen when there was something.
+    /// Runs one batch of a feed with `limit` events at most, and tells all who listen when there was something.
     ///
     /// # Errors
     /// When the database fails, or another sequencer went on from the same batch; nothing was placed by this one then.
-    pub(in crate::postgres) async fn sequence(&self, feed: i64) -> Result<Sequenced, StoreError> {
-        let done = self.in_transaction(feed).await;
+    pub(in crate::postgres) async fn sequence(
+        &self,
+        feed: i64,
+        limit: i64,
+    ) -> Result<Sequenced, StoreError> {
+        let done = self.in_transaction(feed, limit).await;
         if done.is_err() {
             // Whatever state it is in, nothing of it is kept; a connection that is gone has none.
             let _ = self.client.batch_execute("ROLLBACK").await;
@@ -138,14 +145,13 @@ impl Sequencer {
         Last::read(&last)
     }
 
-    async fn in_transaction(&self, feed: i64) -> Result<Sequenced, StoreError> {
+    async fn in_transaction(&self, feed: i64, limit: i64) -> Result<Sequenced, StoreError> {
         let last = self.begin(feed).await?;
         if last.cluster.system_id != last.now.cluster.system_id || last.counts_anew {
             return self.take_up_again(feed, last).await;
         }
         let forked = last.cluster != last.now.cluster;
         let (target, behind) = last.target();
-        let limit = i64::from(POSTGRES_SEQUENCED_EVENTS_MAX);
         let rows = self
             .client
             .query(&self.found, &[&feed, &last.done, &target, &behind, &limit])
@@ -195,7 +201,7 @@ impl Sequencer {
     /// what has no place is found by looking at all, while nobody appends.
     async fn take_up_again(&self, feed: i64, last: Last) -> Result<Sequenced, StoreError> {
         self.client
-            .batch_execute("LOCK TABLE outbox IN SHARE MODE; SET LOCAL statement_timeout = 0")
+            .batch_execute("LOCK TABLE outbox IN SHARE MODE")
             .await
             .map_err(store_error)?;
         let rows = self

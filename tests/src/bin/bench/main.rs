@@ -10,6 +10,7 @@
 
 mod append;
 mod catch_up;
+mod postgres;
 mod report;
 
 use clap::Parser;
@@ -19,7 +20,7 @@ use report::Report;
 /// What every part may fail with: it ends the run.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Measure appends and catch-up against a bare rusqlite loop.
+/// Measure appends and catch-up against a bare rusqlite loop, or against plain inserts into PostgreSQL.
 #[derive(Parser)]
 struct Options {
     /// Rounds; medians are taken over them.
@@ -31,6 +32,12 @@ struct Options {
     /// Events in the feed that is caught up with.
     #[arg(long, default_value_t = 100_000)]
     feed: u32,
+    /// Measure on PostgreSQL instead: a cluster of its own is started.
+    #[arg(long)]
+    postgres: bool,
+    /// Events in the largest feed whose pages are read on PostgreSQL: up to 10,000,000, which needs 10 GB of disk.
+    #[arg(long, default_value_t = 1_000_000)]
+    page_events: u32,
     /// Bytes of data in an event.
     #[arg(long, default_value_t = 512)]
     event_bytes: usize,
@@ -54,6 +61,9 @@ fn run(options: &Options) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
+    if options.postgres {
+        return postgres::run(&runtime, options);
+    }
     let mut report = Report::default();
     let mut caught_up = catch_up::Prepared::new(&runtime, options.feed, options.event_bytes)?;
     for round in 1..=options.rounds {
