@@ -44,7 +44,11 @@ impl SubscriptionHandle {
         loop {
             // Interest is registered before looking, so that a commit in between is not missed.
             commits.mark_unchanged();
-            if has_passed(self.cursor().await?, cursor) {
+            // Which partition the event belongs to is not known here: all of them have passed it then.
+            let partitions = self.partitions().await?;
+            let mut stands = partitions.iter().map(|partition| partition.cursor);
+            let has_begun = !partitions.is_empty() || cursor.position.get() == 0;
+            if has_begun && stands.all(|stands| has_passed(stands, cursor)) {
                 return Ok(true);
             }
             if Instant::now() >= deadline {
