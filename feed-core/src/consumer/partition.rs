@@ -62,6 +62,16 @@ impl Part {
         }
     }
 
+    /// By which name the producer tells how far behind this reader is: `orders/customers`, or `orders/customers/2-of-4` for a
+    /// partition, as long as there is room for that in a name.
+    pub(super) fn reader(&self) -> SubscriptionName {
+        if self.of == 1 {
+            return self.name.clone();
+        }
+        let name = format!("{}/{}-of-{}", self.name, self.number, self.of);
+        SubscriptionName::new(name).unwrap_or_else(|_| self.name.clone())
+    }
+
     /// Whether the event is applied here; else another partition does it, and this one only passes it.
     pub(super) fn owns(&self, ordering: &OrderingKey, event: &Event) -> bool {
         self.of == 1 || partition_of(&ordering.of(event), self.of) == self.number

@@ -23,9 +23,9 @@ impl Worker {
     /// Takes the partition, if nobody else holds it and it may be taken.
     pub(super) async fn take(&mut self) -> Result<StepOutcome, ConsumerError> {
         if self.fetching.is_none() {
-            // By this name the producer tells how far behind this subscription is.
+            // By this name the producer tells how far behind this reader is.
             let options = ClientOptions {
-                subscription: Some(self.part.name.clone()),
+                subscription: Some(self.part.reader()),
                 ..self.options.client.clone()
             };
             let client = FeedClient::new(&self.feed_url, options)?;
