@@ -1,7 +1,6 @@
 //! A file of the schema before partitions: what its subscriptions stood at and what was parked goes on exactly, and can be
 //! split (invariants I7, I8, I10).
 
-use feed_core::testing::TempStore;
 use feed_core::{Chosen, Consumer, HandlerError, Handlers, Mode, Store};
 use rusqlite::Connection;
 
@@ -108,17 +107,4 @@ async fn i07_i08_i10_what_was_there_before_goes_on_and_can_be_split() {
     applied.sort_unstable();
     assert_eq!(applied, (1..=44).collect::<Vec<i64>>());
     store.close().await;
-}
-
-/// The scripts for both stores say the same.
-#[tokio::test]
-async fn both_stores_have_the_same_columns() {
-    let store = TempStore::new(MIGRATIONS).await;
-    let sql = "SELECT name FROM pragma_table_info('subscriptions')";
-    let columns = store.query::<(String,)>(sql, &[]).await.unwrap();
-    let postgres = include_str!("../../../../feed-core/migrations/postgres/V2__partitions.sql");
-    for (column,) in columns {
-        assert!(postgres.contains(&format!("\n    {column} ")), "{column}");
-    }
-    assert!(!postgres.contains("STRICT") && !postgres.contains("BLOB"));
 }
