@@ -17,7 +17,7 @@
 //! | `rebuild.rs` | a read model beside the live one |
 //! | `held.rs`, `lease.rs` | what is known while it is held, and keeping it |
 //! | `handler.rs`, `guard.rs`, `call.rs`, `handler_error.rs`, `ordering.rs` | what services give |
-//! | `operate.rs`, `operator.rs`, `subscription.rs`, `wait.rs` | what operators and read models see and do |
+//! | `operate.rs`, `concerned.rs`, `operator.rs`, `subscription.rs`, `wait.rs` | what operators and read models see and do |
 //! | `state.rs` | the states and their transitions |
 //! | `storage.rs` | all SQL |
 
@@ -25,6 +25,7 @@ mod apply;
 mod applying;
 pub(crate) mod backoff;
 mod call;
+mod concerned;
 mod error;
 mod fetching;
 mod guard;

@@ -6,6 +6,7 @@
 //! next fence. So of two that change it at the same time, one is refused (invariant I9).
 
 pub(super) mod events;
+mod hashes;
 pub(super) mod inbox;
 pub(super) mod members;
 pub(super) mod operators;

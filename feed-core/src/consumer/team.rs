@@ -132,6 +132,11 @@ impl Consumer {
     ) -> Result<Ended, ConsumerError> {
         let mut commits = self.store.commits();
         let mut failures = 0;
+        // In time for telling the others again that this one is there.
+        let at_most = (self.options.lease / 3).clamp(
+            Duration::from_millis(LEASE_LOOK_MS),
+            Duration::from_millis(LEASE_LOOK_MS_MAX),
+        );
         loop {
             // Interest is registered before looking, so that a change in between is not missed.
             commits.mark_unchanged();
@@ -165,7 +170,7 @@ impl Consumer {
                         return Ok(ended);
                     }
                 }
-                () = news(&mut commits) => {}
+                () = news(&mut commits, at_most) => {}
             }
             // Others may commit very often, and a partition may be let go as soon as it was taken.
             let next = looked + Duration::from_millis(LEASE_LOOK_MS);
@@ -230,7 +235,6 @@ impl Team {
 }
 
 /// Polling is the truth, the signal only quicker.
-async fn news(commits: &mut watch::Receiver<u64>) {
-    let at_most = Duration::from_millis(LEASE_LOOK_MS_MAX);
+async fn news(commits: &mut watch::Receiver<u64>, at_most: Duration) {
     let _ = tokio::time::timeout(at_most, commits.changed()).await;
 }

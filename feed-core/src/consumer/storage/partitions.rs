@@ -2,7 +2,7 @@
 //! them all ([`touch`](super::operators::touch)), after which none of them moves until the end of the transaction.
 
 use super::operators;
-use super::{Stored, events, find_all};
+use super::{Stored, find_all, hashes};
 use crate::consumer::lease::HolderId;
 use crate::consumer::state::SubscriptionState;
 use crate::consumer::subscription::Subscription;
@@ -167,7 +167,7 @@ pub(in crate::consumer) async fn replace(
     let Some(whole) = Subscription::whole(&rows) else {
         return Ok(());
     };
-    events::fill_hashes(tx, name).await?;
+    hashes::fill(tx, name).await?;
     tx.execute(
         "DELETE FROM subscriptions WHERE name = $1",
         &[name.as_str().into()],

@@ -180,6 +180,13 @@ async fn i08_whoever_waits_for_an_event_waits_for_its_partition() {
     assert!(!handle.wait_until(first.cursor(), wait).await.unwrap());
     let reached = handle.wait_until_event(&client, first.id, wait).await;
     assert!(matches!(reached.unwrap(), Reached::NotYet { .. }));
+    // One of another partition is applied, which is known by its subject, and so by the event alone.
+    let fourth = live.event(4).await;
+    assert_ne!(of("a", 4), of("d", 4));
+    let reached = handle.wait_until_event(&client, fourth.id, LONG).await;
+    assert_eq!(reached.unwrap(), Reached::Yes);
+    assert!(live.applied().await.contains(&4));
+    assert!(!handle.wait_until(fourth.cursor(), wait).await.unwrap());
     live.faults.mend(1);
     settle(&mut consumer).await;
     assert!(handle.wait_until(first.cursor(), LONG).await.unwrap());
