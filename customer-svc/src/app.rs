@@ -61,6 +61,8 @@ pub struct PollerSettings {
     pub lease: Duration,
     /// Longest wait after failures in a row.
     pub retry_max: Duration,
+    /// Into how many partitions a new subscription is split; none: one, or as many as there are.
+    pub partitions: Option<u32>,
 }
 
 /// Why the service did not start.
@@ -277,5 +279,8 @@ fn follow(
         .poll_interval(settings.poll_interval)
         .lease(settings.lease)
         .backoff_max(settings.retry_max);
-    Ok(consumer)
+    match settings.partitions {
+        Some(partitions) => Ok(consumer.partitions(partitions)?),
+        None => Ok(consumer),
+    }
 }

@@ -84,9 +84,9 @@ pub use aggregate::{Aggregate, DecideError, Decided, Loaded, MayConflict};
 pub use consumer::{
     Call, Changed, Chosen, Consumer, ConsumerError, EVENT_TRANSITIONS, EventName, EventState,
     EventTransition, Halt, HandlerError, HandlerErrorKind, Handlers, KeyFn, Lag, Mode,
-    OperateError, Operator, OrderingKey, ParkingLimits, Reached, SUBSCRIPTION_TRANSITIONS, StartAt,
-    StepOutcome, Subscription, SubscriptionEvent, SubscriptionHandle, SubscriptionState,
-    SubscriptionTransition, UnknownTypes,
+    OperateError, Operator, OrderingKey, ParkingLimits, Reached, Resizing,
+    SUBSCRIPTION_TRANSITIONS, StartAt, StepOutcome, Subscription, SubscriptionEvent,
+    SubscriptionHandle, SubscriptionState, SubscriptionTransition, UnknownTypes, partition_of,
 };
 pub use document::{
     ArchiveFile, Document, DocumentError, DocumentKind, Format, Links, RENDER_VERSION, ReadDocument,

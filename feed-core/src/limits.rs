@@ -167,6 +167,10 @@ pub const LEASE_MS_DEFAULT: u64 = 10_000;
 pub const LEASE_LOOK_MS: u64 = 100;
 /// Longest time between two such looks, in milliseconds, when nothing is heard of commits.
 pub const LEASE_LOOK_MS_MAX: u64 = 1_000;
+/// Partitions of one subscription, at most.
+pub const PARTITIONS_MAX: u32 = 64;
+/// Instances among which the partitions of one subscription are shared, at most; one more works on none.
+pub const MEMBERS_MAX: u32 = 1_000;
 /// Longest time for giving the lease back when a consumer stops, in milliseconds.
 pub const RELEASE_MS_MAX: u64 = 2_000;
 /// Longest time that a handler's call to another system may take, in milliseconds.

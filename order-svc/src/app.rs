@@ -63,6 +63,8 @@ pub struct PollerSettings {
     pub lease: Duration,
     /// Longest wait after failures in a row.
     pub retry_max: Duration,
+    /// Into how many partitions a new subscription is split; none: one, or as many as there are.
+    pub partitions: Option<u32>,
 }
 
 /// Why the service did not start.
@@ -291,5 +293,8 @@ fn poller(
         .poll_interval(settings.poll_interval)
         .lease(settings.lease)
         .backoff_max(settings.retry_max);
-    Ok(consumer)
+    match settings.partitions {
+        Some(partitions) => Ok(consumer.partitions(partitions)?),
+        None => Ok(consumer),
+    }
 }

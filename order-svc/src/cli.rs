@@ -177,6 +177,10 @@ struct Poller {
     #[arg(long, env = "ORDER_POLL_INTERVAL_MS", value_name = "MS", default_value_t = 100,
           value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     poll_interval_ms: u64,
+    /// Into how many partitions a new subscription is split, 1 to 64, which the running instances share; one that is there
+    /// keeps what it has (`feedctl sub partitions` changes that) [default: 1]
+    #[arg(long, env = "ORDER_PARTITIONS", value_name = "K", value_parser = clap::value_parser!(u32).range(1..=64))]
+    partitions: Option<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -310,6 +314,7 @@ impl Poller {
             poll_interval: Duration::from_millis(self.poll_interval_ms),
             lease: Duration::from_millis(self.lease_ms),
             retry_max: Duration::from_millis(self.retry_ms_max),
+            partitions: self.partitions,
         }
     }
 }

@@ -4,15 +4,18 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
+
 use super::handler::{Answers, Handlers, RunError};
 use super::handler_error::HandlerError;
 use super::lease::Lease;
 use super::ordering::OrderingKey;
+use super::partition::Part;
 use super::rebuild::Rebuild;
 use super::state::EventState;
 use super::storage::{self, Advance, events::Kept};
 use crate::error::StoreError;
-use crate::event::{Event, SubscriptionName};
+use crate::event::Event;
 use crate::faults::{Bug, Point, at, planted};
 use crate::limits::BATCH_MS_MAX;
 use crate::position::Cursor;
@@ -29,15 +32,27 @@ pub(super) struct Rules {
     pub(super) rebuild: Option<Rebuild>,
 }
 
+/// Where the cursor stands when so many events of a batch are applied.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    pub(super) cursor: Cursor,
+    pub(super) recorded: DateTime<Utc>,
+    /// How many of the events that were fetched lie up to there, those of other partitions too.
+    pub(super) fetched: usize,
+}
+
 /// Events that follow on from `from`, to be applied by one transaction.
 #[derive(Clone)]
 pub(super) struct Batch {
-    pub(super) subscription: SubscriptionName,
+    pub(super) part: Part,
     pub(super) lease: Lease,
     pub(super) lease_for: Duration,
     pub(super) from: Option<Cursor>,
     pub(super) head: Option<Cursor>,
+    /// Those that are applied here; in between there may be some of other partitions, which are only passed.
     pub(super) events: Arc<[Event]>,
+    /// How far the cursor gets by the first 0, 1, 2 … of them: up to the next one that is applied here.
+    pub(super) ends: Arc<[Option<End>]>,
     pub(super) rules: Arc<Rules>,
     /// Keys of which an event is parked.
     pub(super) blocked: Arc<HashSet<String>>,
@@ -52,8 +67,10 @@ pub(super) struct Batch {
 /// What became of a batch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Applied {
-    /// The events that were passed: the first ones of the batch.
+    /// The events of this partition that were passed: the first ones of the batch.
     pub(super) events: usize,
+    /// All events that were passed of those that were fetched.
+    pub(super) fetched: usize,
     /// Those of them that no handler is for.
     pub(super) unhandled: usize,
     /// Those of them that came a second time.
@@ -109,10 +126,15 @@ impl Batch {
             .await
     }
 
+    /// Whether events of other partitions come before the first one.
+    pub(super) fn passes_others(&self) -> bool {
+        self.ends.first().is_some_and(Option::is_some)
+    }
+
     async fn apply_in(&self, tx: &mut Tx<'_>, limit: usize) -> Result<Applied, BatchError> {
         at(Point::BatchBegins);
         // Looked at first, so that the handlers do not work for nothing; `advance` below is what decides.
-        let held = storage::held_cursor(tx, &self.subscription, &self.lease).await?;
+        let held = storage::held_cursor(tx, &self.part, &self.lease).await?;
         let believed =
             planted(Bug::NoFence) || (planted(Bug::StaleCursorOnTakeOver) && held.is_some());
         if held != Some(self.from) && !believed {
@@ -122,7 +144,7 @@ impl Batch {
             Some(rebuild) => limit.min(rebuild.limit(tx, &self.events).await?),
             None => limit,
         };
-        if limit == 0 {
+        if limit == 0 && self.rules.rebuild.is_some() {
             return self.pass_nothing(tx).await;
         }
         let progress = self.apply_events(tx, limit).await?;
@@ -131,7 +153,7 @@ impl Batch {
 
     /// A rebuild has nothing to follow yet; but it may take the live one's place, which had parked events before.
     async fn pass_nothing(&self, tx: &mut Tx<'_>) -> Result<Applied, BatchError> {
-        if !storage::renew(tx, &self.subscription, &self.lease, self.lease_for).await? {
+        if !storage::renew(tx, &self.part, &self.lease, self.lease_for).await? {
             return Err(BatchError::Superseded);
         }
         let Some(cursor) = self.from else {
@@ -147,6 +169,7 @@ impl Batch {
     fn nothing(&self) -> Applied {
         Applied {
             events: 0,
+            fetched: 0,
             unhandled: 0,
             duplicates: 0,
             waiting: 0,
@@ -186,14 +209,14 @@ impl Batch {
         }
         let key = self.rules.ordering.of(event);
         if self.blocked.contains(&key) && !planted(Bug::WaitingNotHeld) {
-            storage::events::keep(tx, &self.subscription, &waiting(event, &key)).await?;
+            storage::events::keep(tx, &self.part.name, &waiting(event, &key)).await?;
             progress.waiting += 1;
             return Ok(1);
         }
         let run = self.run(tx, &events[index..]).await?;
         let handlers = &self.rules.handlers;
         let answers = self.answers.as_deref().filter(|_| index == 0);
-        let applied = handlers.apply(tx, &self.subscription, run, answers).await;
+        let applied = handlers.apply(tx, &self.part.name, run, answers).await;
         let failed = |RunError { index: at, source }| BatchError::Handler {
             index: index + at.unwrap_or(0),
             count: at.map_or(run.len(), |_| 1),
@@ -203,7 +226,7 @@ impl Batch {
         #[cfg(feature = "faults")]
         crate::faults::note_applied(
             tx,
-            &self.subscription,
+            &self.part.name,
             self.lease.fence,
             &self.lease.holder,
             run,
@@ -237,53 +260,58 @@ impl Batch {
     }
 
     async fn is_new(&self, tx: &mut Tx<'_>, event: &Event) -> Result<bool, StoreError> {
-        Ok(!self.rules.inbox || storage::inbox::is_new(tx, &self.subscription, event).await?)
+        Ok(!self.rules.inbox || storage::inbox::is_new(tx, &self.part.name, event).await?)
     }
 
     async fn move_on(&self, tx: &mut Tx<'_>, progress: &Progress) -> Result<Applied, BatchError> {
-        let Some(last) = progress
-            .events
-            .checked_sub(1)
-            .and_then(|last| self.events.get(last))
-        else {
+        let Some(end) = self.ends.get(progress.events).copied().flatten() else {
             return Err(StoreError::Statement("a batch without events was applied".into()).into());
         };
-        if self.retried {
-            storage::events::end_retrying(tx, &self.subscription).await?;
+        // As long as events of other partitions are passed, the one that is retried comes next.
+        if self.retried && progress.events > 0 {
+            storage::events::end_retrying(tx, &self.part).await?;
         }
         if self.rules.inbox {
-            storage::inbox::trim(tx, &self.subscription, last.position.get()).await?;
+            self.trim_inbox(tx, end.cursor).await?;
         }
         let advance = Advance {
             from: self.from,
-            to: last.cursor(),
-            recorded: Some(last.recorded),
+            to: end.cursor,
+            recorded: Some(end.recorded),
             head: self.head,
             events: progress.events,
             unhandled: progress.unhandled,
             duplicates: progress.duplicates,
         };
-        if !storage::advance(
-            tx,
-            &self.subscription,
-            &self.lease,
-            self.lease_for,
-            &advance,
-        )
-        .await?
-        {
+        if !storage::advance(tx, &self.part, &self.lease, self.lease_for, &advance).await? {
             return Err(BatchError::Superseded);
         }
         at(Point::CursorMoved);
-        let switched = self.end_rebuild(tx, last.cursor()).await?;
+        let switched = self.end_rebuild(tx, end.cursor).await?;
         Ok(Applied {
             events: progress.events,
+            fetched: end.fetched,
             unhandled: progress.unhandled,
             duplicates: progress.duplicates,
             waiting: progress.waiting,
-            cursor: Some(last.cursor()),
+            cursor: Some(end.cursor),
             switched,
         })
+    }
+
+    /// The inbox is one for all partitions: what the one needs that is least far is kept.
+    async fn trim_inbox(&self, tx: &mut Tx<'_>, cursor: Cursor) -> Result<(), StoreError> {
+        let mut position = cursor.position.get();
+        if self.part.of > 1 {
+            for row in storage::find_all(tx, &self.part.name).await? {
+                let stands = row.subscription.cursor;
+                let is_other = row.number != self.part.number;
+                if is_other {
+                    position = position.min(stands.map_or(0, |stands| stands.position.get()));
+                }
+            }
+        }
+        storage::inbox::trim(tx, &self.part.name, position).await
     }
 
     /// Half of a torn batch: the effects without the cursor.
@@ -333,7 +361,7 @@ impl Batch {
         error: &str,
         attempts: u32,
     ) -> Result<Applied, BatchError> {
-        let held = storage::held_cursor(tx, &self.subscription, &self.lease).await?;
+        let held = storage::held_cursor(tx, &self.part, &self.lease).await?;
         if held != Some(self.from) {
             return Err(BatchError::Superseded);
         }
@@ -349,7 +377,7 @@ impl Batch {
             next_try: None,
         };
         if !planted(Bug::CursorWithoutPark) {
-            storage::events::keep(tx, &self.subscription, &kept).await?;
+            storage::events::keep(tx, &self.part.name, &kept).await?;
         }
         self.is_new(tx, event).await?;
         at(Point::Parked);

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::apply::{Applied, Batch, BatchError};
+use super::apply::{Applied, Batch, BatchError, End};
 use super::error::{ConsumerError, EventName, Halt};
 use super::handler::Answers;
 use super::handler_error::{HandlerError, HandlerErrorKind};
 use super::held::{Held, Keeper};
 use super::state::EventState;
-use super::step::{Consumer, StepOutcome};
+use super::step::{StepOutcome, Worker};
 use super::storage::{self, events::Kept};
 use crate::error::StoreError;
 use crate::event::Event;
@@ -18,10 +18,11 @@ use crate::faults::{Bug, planted};
 use crate::limits::{BATCH_EVENTS_MAX, LASTING_TRIES_MAX};
 use crate::store::Tx;
 
-impl Consumer {
+impl Worker {
     /// Applies a batch of what was fetched.
     pub(super) async fn apply(&mut self) -> Result<StepOutcome, ConsumerError> {
         let Some(batch) = self.next_batch()? else {
+            self.let_go();
             return Ok(StepOutcome::Superseded);
         };
         let batch = match self.call_others(batch).await {
@@ -60,7 +61,9 @@ impl Consumer {
                     limit = index + count;
                 }
                 // The events before the one that failed are good; it is met again as the first of the next batch.
-                Err(BatchError::Handler { index, .. }) if index > 0 => limit = index,
+                Err(BatchError::Handler { index, .. }) if index > 0 || batch.passes_others() => {
+                    limit = index;
+                }
                 applied => return applied,
             }
         }
@@ -70,10 +73,17 @@ impl Consumer {
         let Some(held) = &self.held else {
             return Ok(None);
         };
+        let stop_at = held.stop_at.unwrap_or(u64::MAX);
+        let coming = || {
+            self.fetched
+                .iter()
+                .take_while(|event| event.position.get() <= stop_at)
+        };
+        let owns = |event: &Event| self.part.owns(&self.rules.ordering, event);
         let mut limit = BATCH_EVENTS_MAX;
         if !held.blocked.is_empty() {
             let room = self.options.parking.events.saturating_sub(held.parked);
-            let first = self.fetched.front();
+            let first = coming().find(|event| owns(event));
             let blocked =
                 first.filter(|first| held.blocked.contains(&self.rules.ordering.of(first)));
             if let (0, Some(event)) = (room, blocked) {
@@ -81,23 +91,33 @@ impl Consumer {
             }
             limit = limit.min(room.max(1));
         }
-        // An event for which another system is called begins a batch: all before it is committed by then.
-        let calls = |event: &Event| self.rules.handlers.calls(event);
-        let events: Arc<[Event]> = self
-            .fetched
-            .iter()
-            .enumerate()
-            .take(limit)
-            .take_while(|(index, event)| *index == 0 || !calls(event))
-            .map(|(_, event)| event.clone())
-            .collect();
+        let (mut events, mut ends) = (Vec::new(), vec![None]);
+        for (index, event) in coming().enumerate() {
+            if owns(event) {
+                // An event for which another system is called begins a batch: all before it is committed by then.
+                let begins = index > 0 && self.rules.handlers.calls(event);
+                if events.len() == limit || begins {
+                    break;
+                }
+                events.push(event.clone());
+                ends.push(None);
+            }
+            if let Some(end) = ends.last_mut() {
+                *end = Some(End {
+                    cursor: event.cursor(),
+                    recorded: event.recorded,
+                    fetched: index + 1,
+                });
+            }
+        }
         Ok(Some(Batch {
-            subscription: self.name.clone(),
+            part: self.part.clone(),
             lease: held.lease,
             lease_for: self.options.lease,
             from: held.cursor,
             head: self.fetching.as_ref().and_then(|fetching| fetching.head()),
-            events,
+            events: events.into(),
+            ends: ends.into(),
             rules: self.rules.clone(),
             blocked: held.blocked.clone(),
             retried: held.retrying,
@@ -134,7 +154,7 @@ impl Consumer {
         let held = self.held.as_mut()?;
         let keeper = Keeper {
             store: &self.store,
-            name: &self.name,
+            part: &self.part,
             lease_for: self.options.lease,
         };
         keeper
@@ -148,27 +168,28 @@ impl Consumer {
         // A rebuild that stands where the live subscription does waits for that.
         let Applied {
             events,
+            fetched,
             cursor: Some(cursor),
             ..
         } = *applied
         else {
             return StepOutcome::CaughtUp;
         };
-        if events == 0 {
+        if fetched == 0 {
             return StepOutcome::CaughtUp;
         }
-        self.fetched.drain(..events.min(self.fetched.len()));
+        self.fetched.drain(..fetched.min(self.fetched.len()));
         let head = self.fetching.as_ref().and_then(|fetching| fetching.head());
         if let Some(held) = &mut self.held {
             held.cursor = Some(cursor);
             held.troubled = false;
             held.head = head.or(held.head);
-            held.retrying = false;
+            held.retrying &= events == 0;
             held.parked += applied.waiting;
             held.renewed = Instant::now();
             held.looked = held.renewed;
         }
-        tracing::debug!(subscription = %self.name, events, unhandled = applied.unhandled, duplicates = applied.duplicates,
+        tracing::debug!(subscription = %self.part, events, unhandled = applied.unhandled, duplicates = applied.duplicates,
             waiting = applied.waiting, %cursor, "applied");
         StepOutcome::Applied { events, cursor }
     }
@@ -235,7 +256,7 @@ impl Consumer {
                     Arc::make_mut(&mut held.blocked).insert(key);
                     held.parked += 1;
                 }
-                tracing::warn!(subscription = %self.name, event = %EventName::of(event), attempts, error = %source, "parked");
+                tracing::warn!(subscription = %self.part, event = %EventName::of(event), attempts, error = %source, "parked");
                 Ok(StepOutcome::Parked {
                     event: event.id,
                     cursor: event.cursor(),
@@ -255,7 +276,7 @@ impl Consumer {
     }
 
     async fn attempts(&self, event: &Event) -> Result<u32, StoreError> {
-        let (name, id) = (self.name.clone(), event.id);
+        let (name, id) = (self.part.name.clone(), event.id);
         self.store
             .read(async move |tx: &mut Tx<'_>| storage::events::attempts(tx, &name, id).await)
             .await
@@ -274,7 +295,7 @@ impl Consumer {
         // Before it is so: a step that is dropped may have been committed.
         held.retrying = true;
         held.troubled = true;
-        let (name, lease, lease_for) = (self.name.clone(), held.lease, self.options.lease);
+        let (part, lease, lease_for) = (self.part.clone(), held.lease, self.options.lease);
         let (event, key, error) = (
             event.clone(),
             self.rules.ordering.of(event),
@@ -290,9 +311,9 @@ impl Consumer {
                     attempts,
                     next_try: None,
                 };
-                let held = storage::renew(tx, &name, &lease, lease_for).await?;
+                let held = storage::renew(tx, &part, &lease, lease_for).await?;
                 if held {
-                    storage::events::keep(tx, &name, &kept).await?;
+                    storage::events::keep(tx, &part.name, &kept).await?;
                 }
                 Ok::<_, StoreError>(held)
             })

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::handler_error::{HandlerError, HandlerErrorKind};
 use crate::client::{ClientError, VerifyError};
 use crate::error::{InvalidValue, StoreError};
-use crate::event::{Event, EventId};
+use crate::event::{Event, EventId, SubscriptionName};
 use crate::position::{Cursor, Position};
 
 /// A step that did not get on. Nothing was applied, the cursor stands where it stood.
@@ -48,6 +48,26 @@ pub enum ConsumerError {
     /// The database failed.
     #[error("the consumer's database: {0}")]
     Store(#[from] StoreError),
+    /// It is to be split, or is, and all of the feed is to be applied in order.
+    #[error(
+        "subscription {0} applies all of its feed in order, so it cannot be split into partitions: ask for one (feedctl sub \
+         partitions {0} 1, if it was split before)"
+    )]
+    CannotBeSplit(SubscriptionName),
+    /// It is split by something else than the consumer's ordering key: events would go to other partitions, some of them
+    /// twice and some never.
+    #[error(
+        "subscription {name} is split by {stored:?}, and this program's ordering key is {given:?}: first let the program that \
+         split it bring it back to one partition (feedctl sub partitions {name} 1)"
+    )]
+    SplitByAnother {
+        /// The subscription.
+        name: SubscriptionName,
+        /// By what it is split.
+        stored: String,
+        /// By what this consumer would split it.
+        given: &'static str,
+    },
     /// The subscription halts until somebody has looked at it.
     #[error("halted: {0}")]
     Halted(#[from] Halt),
@@ -63,7 +83,10 @@ impl ConsumerError {
             | ConsumerError::NothingComes { .. }
             | ConsumerError::Switch(_)
             | ConsumerError::Unverified { .. } => true,
-            ConsumerError::Invalid(_) | ConsumerError::Halted(_) => false,
+            ConsumerError::Invalid(_)
+            | ConsumerError::CannotBeSplit(_)
+            | ConsumerError::SplitByAnother { .. }
+            | ConsumerError::Halted(_) => false,
         }
     }
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::lease::Lease;
+use super::partition::Part;
 use super::storage;
 use crate::error::StoreError;
-use crate::event::SubscriptionName;
 use crate::faults::{Bug, Point, at, planted};
 use crate::limits::{LEASE_LOOK_MS, LEASE_LOOK_MS_MAX};
 use crate::position::Cursor;
@@ -22,6 +22,8 @@ use crate::store::{Store, Tx};
 pub(super) struct Held {
     pub(super) lease: Lease,
     pub(super) cursor: Option<Cursor>,
+    /// The position beyond which it does not go, while the subscription is being split anew.
+    pub(super) stop_at: Option<u64>,
     /// It is known where it begins.
     pub(super) begun: bool,
     /// The row says something else than `running`, or does not know the feed's newest event.
@@ -49,6 +51,12 @@ pub(super) struct Held {
 pub(super) struct NotHeld;
 
 impl Held {
+    /// Whether it has come to where it is to stop.
+    pub(super) fn stands_at_stop(&self) -> bool {
+        let stands = self.cursor.map_or(0, |cursor| cursor.position.get());
+        self.stop_at.is_some_and(|stop_at| stands >= stop_at)
+    }
+
     /// How long until a parked event is to be replayed.
     pub(super) fn replay_in(&self) -> Option<Duration> {
         self.replay_at
@@ -59,7 +67,7 @@ impl Held {
 /// Keeps a subscription while something else is waited for.
 pub(super) struct Keeper<'a> {
     pub(super) store: &'a Store,
-    pub(super) name: &'a SubscriptionName,
+    pub(super) part: &'a Part,
     pub(super) lease_for: Duration,
 }
 
@@ -102,7 +110,7 @@ impl Keeper<'_> {
                 Ok(false) => return Err(NotHeld),
                 // The commit will tell.
                 Err(error) => {
-                    tracing::debug!(subscription = %self.name, %error, "the lease could not be looked at");
+                    tracing::debug!(subscription = %self.part, %error, "the lease could not be looked at");
                     held.renewed = Instant::now();
                 }
             }
@@ -111,10 +119,10 @@ impl Keeper<'_> {
 
     /// Makes the lease last longer, if it is still held.
     pub(super) async fn renew(&self, held: &mut Held) -> Result<bool, StoreError> {
-        let (name, lease, lease_for) = (self.name.clone(), held.lease, self.lease_for);
+        let (part, lease, lease_for) = (self.part.clone(), held.lease, self.lease_for);
         let renewed: bool = self
             .store
-            .write(async move |tx: &mut Tx<'_>| storage::renew(tx, &name, &lease, lease_for).await)
+            .write(async move |tx: &mut Tx<'_>| storage::renew(tx, &part, &lease, lease_for).await)
             .await?;
         held.renewed = Instant::now();
         at(Point::Renewed);
@@ -122,10 +130,10 @@ impl Keeper<'_> {
     }
 
     async fn is_held(&self, lease: Lease) -> Result<bool, StoreError> {
-        let name = self.name.clone();
+        let part = self.part.clone();
         self.store
             .read(async move |tx: &mut Tx<'_>| {
-                let cursor = storage::held_cursor(tx, &name, &lease).await?;
+                let cursor = storage::held_cursor(tx, &part, &lease).await?;
                 Ok::<_, StoreError>(cursor.is_some() || planted(Bug::NoFence))
             })
             .await

@@ -1,9 +1,12 @@
 //! What operators change: pause, resume, reset, retry, drop, skip. Each change takes the next fence, so that whoever holds
 //! the subscription looks anew before it commits anything further (invariant I9).
 
+use super::concerned::{drop_event, drop_one, stuck, to_retry};
 use super::operator::{Changed, Chosen, Mode, OperateError, Operator};
+use super::partition::Part;
+use super::resizing;
 use super::state::{EventState, SubscriptionState};
-use super::storage::{self, events::Change};
+use super::storage::{self, events::Change, operators::Rows};
 use super::subscription::{Subscription, SubscriptionEvent};
 use crate::error::{InvalidValue, StoreError};
 use crate::event::{EventId, SubscriptionName};
@@ -15,6 +18,8 @@ use crate::store::{Store, Tx};
 pub struct SubscriptionHandle {
     pub(super) store: Store,
     pub(super) name: SubscriptionName,
+    /// Which partitions pausing, resuming and skipping are about.
+    pub(super) rows: Rows,
 }
 
 impl Store {
@@ -26,20 +31,23 @@ impl Store {
         Ok(SubscriptionHandle {
             store: self.clone(),
             name: SubscriptionName::new(name)?,
+            rows: Rows::All,
         })
     }
 
-    /// The subscriptions in this database, by name.
+    /// The subscriptions in this database, by name; each with all its partitions together.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn subscriptions(&self) -> Result<Vec<Subscription>, StoreError> {
-        self.query(storage::ALL, &[]).await
+        let rows: Vec<Subscription> = self.query(storage::ALL, &[]).await?;
+        let by_name = rows.chunk_by(|a, b| a.name == b.name);
+        Ok(by_name.filter_map(Subscription::whole).collect())
     }
 }
 
 /// A change, within its transaction. Tells which events it touched, and how many it made forget.
-type Touched = Result<(Vec<EventId>, u64), OperateError>;
+pub(super) type Touched = Result<(Vec<EventId>, u64), OperateError>;
 
 impl SubscriptionHandle {
     /// Its name.
@@ -47,17 +55,33 @@ impl SubscriptionHandle {
         &self.name
     }
 
-    /// How it is doing; none when this database does not have it.
+    /// The same subscription, and only this partition of it where that makes a difference: for its status, for pausing,
+    /// resuming and skipping. Whether there is one is found out by that.
+    #[must_use]
+    pub fn partition(&self, number: u32) -> Self {
+        SubscriptionHandle {
+            rows: Rows::One(number),
+            ..self.clone()
+        }
+    }
+
+    /// How it is doing, all its partitions together; none when this database does not have it.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn status(&self) -> Result<Option<Subscription>, StoreError> {
-        let name = self.name.clone();
+        Ok(Subscription::whole(&self.partitions().await?))
+    }
+
+    /// How each of its partitions is doing, by their numbers; one for a subscription that is not split, and none when this
+    /// database does not have it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn partitions(&self) -> Result<Vec<Subscription>, StoreError> {
+        let (name, which) = (self.name.clone(), self.rows);
         self.store
-            .read(async move |tx: &mut Tx<'_>| {
-                let found = storage::find(tx, &name).await?;
-                Ok::<_, StoreError>(found.map(|found| found.subscription))
-            })
+            .read(async move |tx: &mut Tx<'_>| rows(tx, &name, which).await)
             .await
     }
 
@@ -106,13 +130,13 @@ impl SubscriptionHandle {
     /// # Errors
     /// See [`OperateError`]; nothing was changed then.
     pub async fn pause(&self, operator: &Operator, mode: Mode) -> Result<Changed, OperateError> {
-        let name = self.name.clone();
+        let (name, rows) = (self.name.clone(), self.rows);
         let reason = operator.sentence();
         self.change(
             mode,
             async move |tx: &mut Tx<'_>, _: &Subscription| -> Touched {
-                storage::operators::operate(tx, &name, SubscriptionState::Paused, Some(&reason))
-                    .await?;
+                let paused = SubscriptionState::Paused;
+                storage::operators::operate(tx, &name, rows, paused, Some(&reason)).await?;
                 Ok((Vec::new(), 0))
             },
         )
@@ -124,37 +148,39 @@ impl SubscriptionHandle {
     /// # Errors
     /// See [`OperateError`]; nothing was changed then.
     pub async fn resume(&self, mode: Mode) -> Result<Changed, OperateError> {
-        let name = self.name.clone();
+        let (name, rows) = (self.name.clone(), self.rows);
         self.change(
             mode,
-            async move |tx: &mut Tx<'_>, before: &Subscription| -> Touched {
-                if before.state == SubscriptionState::Running {
+            async move |tx: &mut Tx<'_>, _: &Subscription| -> Touched {
+                if storage::operators::resume(tx, &name, rows).await? == 0 {
                     return Err(OperateError::Running(name.clone()));
                 }
-                storage::operators::operate(tx, &name, SubscriptionState::Running, None).await?;
                 Ok((Vec::new(), 0))
             },
         )
         .await
     }
 
-    /// Puts the cursor elsewhere; none: before the first event. Kept events behind it are forgotten, since they will come
+    /// Puts the cursor elsewhere, of all partitions; none: before the first event. Kept events behind it are forgotten, since they will come
     /// again, and so is one that is retried; the others before it stay. Effects of events that come again happen again,
-    /// unless the handlers see to it.
+    /// unless the handlers see to it. A change of the number of partitions that waits is made, if none of them is paused.
     ///
     /// # Errors
     /// See [`OperateError`]; nothing was changed then.
     pub async fn reset(&self, cursor: Option<Cursor>, mode: Mode) -> Result<Changed, OperateError> {
         let name = self.name.clone();
+        if self.rows != Rows::All {
+            return Err(OperateError::AllPartitions(name));
+        }
         self.change(
             mode,
-            async move |tx: &mut Tx<'_>, before: &Subscription| -> Touched {
-                storage::operators::operate(tx, &name, stays_paused(before), paused_reason(before))
-                    .await?;
+            async move |tx: &mut Tx<'_>, _: &Subscription| -> Touched {
+                storage::operators::operate_unless_paused(tx, &name, Rows::All).await?;
                 storage::operators::put_cursor(tx, &name, cursor, None).await?;
                 let position = cursor.map_or(0, |cursor| cursor.position.get());
                 storage::inbox::forget_behind(tx, &name, position).await?;
                 let forgotten = storage::events::forget_behind(tx, &name, position).await?;
+                resizing::after_reset(tx, &name, position).await?;
                 Ok((Vec::new(), forgotten))
             },
         )
@@ -169,9 +195,8 @@ impl SubscriptionHandle {
         let name = self.name.clone();
         self.change(
             mode,
-            async move |tx: &mut Tx<'_>, before: &Subscription| -> Touched {
-                storage::operators::operate(tx, &name, before.state, before.reason.as_deref())
-                    .await?;
+            async move |tx: &mut Tx<'_>, _: &Subscription| -> Touched {
+                storage::operators::operate_events(tx, &name).await?;
                 let ids = match &chosen {
                     Chosen::Event(id) => vec![to_retry(tx, &name, *id).await?],
                     Chosen::Key(key) => {
@@ -212,13 +237,16 @@ impl SubscriptionHandle {
         let (name, operator) = (self.name.clone(), operator.clone());
         self.change(
             mode,
-            async move |tx: &mut Tx<'_>, before: &Subscription| -> Touched {
-                storage::operators::operate(tx, &name, before.state, before.reason.as_deref())
-                    .await?;
+            async move |tx: &mut Tx<'_>, _: &Subscription| -> Touched {
+                storage::operators::operate_events(tx, &name).await?;
                 let keys = match &chosen {
                     Chosen::Event(id) => return drop_one(tx, &name, *id, &operator).await,
                     Chosen::Key(key) => vec![key.clone()],
-                    Chosen::All => storage::events::blocked(tx, &name).await?.keys,
+                    Chosen::All => {
+                        storage::events::blocked(tx, &Part::whole(&name))
+                            .await?
+                            .keys
+                    }
                 };
                 let mut ids = Vec::new();
                 for key in keys {
@@ -242,23 +270,14 @@ impl SubscriptionHandle {
     /// # Errors
     /// See [`OperateError`]; nothing was changed then.
     pub async fn skip(&self, operator: &Operator, mode: Mode) -> Result<Changed, OperateError> {
-        let (name, operator) = (self.name.clone(), operator.clone());
+        let (name, operator, which) = (self.name.clone(), operator.clone(), self.rows);
         self.change(
             mode,
-            async move |tx: &mut Tx<'_>, before: &Subscription| -> Touched {
-                let after = before.cursor.map_or(0, |cursor| cursor.position.get());
-                let stuck =
-                    storage::events::list(tx, &name, Some(EventState::Retrying), after, 1).await?;
-                let next = stuck
-                    .into_iter()
-                    .next()
-                    .filter(|stuck| stuck.event.position.get() == after + 1);
-                let event = next
-                    .ok_or_else(|| OperateError::NotStuck(name.clone()))?
-                    .event;
-                storage::operators::operate(tx, &name, stays_paused(before), paused_reason(before))
-                    .await?;
-                storage::operators::pass(tx, &name, event.cursor(), event.recorded).await?;
+            async move |tx: &mut Tx<'_>, _: &Subscription| -> Touched {
+                let (number, event) = stuck(tx, &name, which).await?;
+                let row = Rows::One(number);
+                storage::operators::operate_unless_paused(tx, &name, row).await?;
+                storage::operators::pass(tx, &name, number, event.cursor(), event.recorded).await?;
                 drop_event(tx, &name, event.id, &operator).await?;
                 Ok((vec![event.id], 0))
             },
@@ -267,17 +286,17 @@ impl SubscriptionHandle {
     }
 
     /// Runs a change in one transaction and tells what it did.
-    async fn change<W>(&self, mode: Mode, work: W) -> Result<Changed, OperateError>
+    pub(super) async fn change<W>(&self, mode: Mode, work: W) -> Result<Changed, OperateError>
     where
         W: AsyncFn(&mut Tx<'_>, &Subscription) -> Touched + Send + Sync + 'static,
     {
-        let name = self.name.clone();
+        let (name, which) = (self.name.clone(), self.rows);
         let done = self
             .store
             .write(async move |tx: &mut Tx<'_>| {
                 // Locks the row, so that what is decided by what it says stays true.
                 storage::operators::touch(tx, &name).await?;
-                let before = found(tx, &name).await?;
+                let before = found(tx, &name, which).await?;
                 let (ids, forgotten) = work(tx, &before).await?;
                 let mut events = Vec::new();
                 for id in ids {
@@ -286,7 +305,7 @@ impl SubscriptionHandle {
                 events.sort_by_key(|kept| kept.event.position);
                 let changed = Changed {
                     before,
-                    after: found(tx, &name).await?,
+                    after: found(tx, &name, which).await?,
                     events,
                     forgotten,
                 };
@@ -303,91 +322,29 @@ impl SubscriptionHandle {
     }
 }
 
-fn stays_paused(before: &Subscription) -> SubscriptionState {
-    match before.state {
-        SubscriptionState::Paused => SubscriptionState::Paused,
-        _ => SubscriptionState::Running,
+async fn rows(
+    tx: &mut Tx<'_>,
+    name: &SubscriptionName,
+    which: Rows,
+) -> Result<Vec<Subscription>, StoreError> {
+    let rows = storage::find_all(tx, name).await?;
+    let chosen = rows.into_iter().filter(|row| which.contain(row.number));
+    Ok(chosen.map(|row| row.subscription).collect())
+}
+
+async fn found(
+    tx: &mut Tx<'_>,
+    name: &SubscriptionName,
+    which: Rows,
+) -> Result<Subscription, OperateError> {
+    if let Some(found) = Subscription::whole(&rows(tx, name, which).await?) {
+        return Ok(found);
     }
-}
-
-fn paused_reason(before: &Subscription) -> Option<&str> {
-    let paused = before.state == SubscriptionState::Paused;
-    before.reason.as_deref().filter(|_| paused)
-}
-
-async fn found(tx: &mut Tx<'_>, name: &SubscriptionName) -> Result<Subscription, OperateError> {
-    let found = storage::find(tx, name).await?;
-    let unknown = || OperateError::UnknownSubscription(name.to_string());
-    Ok(found.ok_or_else(unknown)?.subscription)
-}
-
-/// The event with this id, if it can be retried.
-async fn to_retry(
-    tx: &mut Tx<'_>,
-    name: &SubscriptionName,
-    id: EventId,
-) -> Result<EventId, OperateError> {
-    let unknown = || OperateError::UnknownEvent(id, name.clone());
-    let kept = storage::events::find(tx, name, id)
-        .await?
-        .ok_or_else(unknown)?;
-    let help = match kept.state {
-        EventState::Parked | EventState::Replaying => return Ok(id),
-        EventState::Waiting => {
-            let first = storage::events::of_key(tx, name, &kept.ordering_key, 1).await?;
-            let first = first.first().map_or(id, |first| first.event.id);
-            format!("retry or drop the one before it, {first}, and it follows")
+    let there = storage::find_all(tx, name).await?.len() as u32;
+    Err(match which {
+        Rows::One(number) if there > 0 => {
+            OperateError::UnknownPartition(name.clone(), number, there)
         }
-        EventState::Retrying => {
-            "it is tried again by itself; resume the subscription to have that at once".to_owned()
-        }
-        EventState::Dropped => {
-            "what was dropped is not applied; reset the subscription to read it again".to_owned()
-        }
-    };
-    Err(OperateError::State {
-        id,
-        state: kept.state,
-        help,
+        Rows::One(_) | Rows::All => OperateError::UnknownSubscription(name.to_string()),
     })
-}
-
-async fn drop_one(
-    tx: &mut Tx<'_>,
-    name: &SubscriptionName,
-    id: EventId,
-    operator: &Operator,
-) -> Touched {
-    let unknown = || OperateError::UnknownEvent(id, name.clone());
-    let kept = storage::events::find(tx, name, id)
-        .await?
-        .ok_or_else(unknown)?;
-    let help = match kept.state {
-        EventState::Parked | EventState::Waiting | EventState::Replaying => {
-            drop_event(tx, name, id, operator).await?;
-            storage::events::next_of_key(tx, name, &kept.ordering_key).await?;
-            return Ok((vec![id], 0));
-        }
-        EventState::Retrying => "the cursor stands before it; skip it instead",
-        EventState::Dropped => "there is nothing to do",
-    };
-    Err(OperateError::State {
-        id,
-        state: kept.state,
-        help: help.to_owned(),
-    })
-}
-
-async fn drop_event(
-    tx: &mut Tx<'_>,
-    name: &SubscriptionName,
-    id: EventId,
-    operator: &Operator,
-) -> Result<(), StoreError> {
-    let change = Change {
-        error: None,
-        next_try: None,
-        dropped: Some((&operator.name, &operator.why)),
-    };
-    storage::events::change(tx, name, id, EventState::Dropped, &change).await
 }

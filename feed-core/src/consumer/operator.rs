@@ -118,6 +118,35 @@ pub enum OperateError {
     /// It halts or waits for a reason that resuming does not concern.
     #[error("subscription {0} is running already")]
     Running(SubscriptionName),
+    /// Several partitions are stuck at an event.
+    #[error(
+        "several partitions of subscription {0} are stuck at an event, of which each is another one: say which (--partition)"
+    )]
+    SeveralStuck(SubscriptionName),
+    /// There is no partition with this number.
+    #[error("subscription {0} has {2} partitions, from 0: there is no partition {1}")]
+    UnknownPartition(SubscriptionName, u32, u32),
+    /// The change is one of all partitions.
+    #[error(
+        "all partitions of subscription {0} are reset together: they would not follow one feed otherwise"
+    )]
+    AllPartitions(SubscriptionName),
+    /// All of the feed is the ordering key.
+    #[error(
+        "subscription {0} applies all of its feed in order, so it cannot be split into partitions"
+    )]
+    CannotBeSplit(SubscriptionName),
+    /// It has that many partitions.
+    #[error("subscription {0} has {1} partitions already")]
+    SplitAlready(SubscriptionName, u32),
+    /// Its number of partitions is not about to change.
+    #[error(
+        "the number of partitions of subscription {0} is not about to change: there is nothing to cancel"
+    )]
+    NotResizing(SubscriptionName),
+    /// A number that cannot be.
+    #[error(transparent)]
+    Invalid(#[from] InvalidValue),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),

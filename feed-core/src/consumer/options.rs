@@ -6,10 +6,12 @@ use std::time::Duration;
 use super::apply::Rules;
 use super::error::ConsumerError;
 use super::handler::Handlers;
+use super::instance::Consumer;
 use super::ordering::OrderingKey;
+use super::partition;
 use super::place::StartAt;
-use super::step::Consumer;
 use crate::client::{ClientOptions, FeedClient};
+use crate::error::InvalidValue;
 use crate::event::SubscriptionName;
 use crate::limits::{
     BACKOFF_MS_MAX, LEASE_MS_DEFAULT, PARKED_EVENTS_MAX, PARKED_KEYS_MAX, POLL_INTERVAL_MS_DEFAULT,
@@ -17,6 +19,7 @@ use crate::limits::{
 use crate::store::Store;
 
 /// What can be chosen beside the handlers.
+#[derive(Clone)]
 pub(super) struct ConsumerOptions {
     pub(super) client: ClientOptions,
     pub(super) poll_interval: Duration,
@@ -24,6 +27,8 @@ pub(super) struct ConsumerOptions {
     pub(super) lease: Duration,
     pub(super) backoff_max: Duration,
     pub(super) parking: ParkingLimits,
+    /// How many partitions are asked for; none: one, or as many as there are.
+    pub(super) partitions: Option<u32>,
 }
 
 impl Default for ConsumerOptions {
@@ -35,6 +40,7 @@ impl Default for ConsumerOptions {
             lease: Duration::from_millis(LEASE_MS_DEFAULT),
             backoff_max: Duration::from_millis(BACKOFF_MS_MAX),
             parking: ParkingLimits::default(),
+            partitions: None,
         }
     }
 }
@@ -99,51 +105,65 @@ impl Consumer {
 
     /// With this bearer token, sent to the feed's own origin only.
     #[must_use]
-    pub fn bearer_token(mut self, token: Option<String>) -> Self {
-        self.options.client.bearer_token = token;
-        self
+    pub fn bearer_token(self, token: Option<String>) -> Self {
+        self.with_options(|options| options.client.bearer_token = token)
     }
 
     /// With these options of the client.
     #[must_use]
-    pub fn client_options(mut self, options: ClientOptions) -> Self {
-        self.options.client = options;
-        self
+    pub fn client_options(self, options: ClientOptions) -> Self {
+        self.with_options(|chosen| chosen.client = options)
     }
 
     /// With this time between two polls when there is nothing new, of a server that does not wait by itself.
     #[must_use]
-    pub fn poll_interval(mut self, interval: Duration) -> Self {
-        self.options.poll_interval = interval;
-        self
+    pub fn poll_interval(self, interval: Duration) -> Self {
+        self.with_options(|options| options.poll_interval = interval)
     }
 
     /// Beginning there, if the subscription has no cursor yet. At the start unless set.
     #[must_use]
-    pub fn start_at(mut self, start_at: StartAt) -> Self {
-        self.options.start_at = start_at;
-        self
+    pub fn start_at(self, start_at: StartAt) -> Self {
+        self.with_options(|options| options.start_at = start_at)
     }
 
     /// With a lease of this length, [`LEASE_MS_DEFAULT`] unless set: after the sudden death of the instance that holds the
     /// subscription, another takes it over within that time. It is renewed after a third of it.
     #[must_use]
-    pub fn lease(mut self, lease: Duration) -> Self {
-        self.options.lease = lease;
-        self
+    pub fn lease(self, lease: Duration) -> Self {
+        self.with_options(|options| options.lease = lease)
     }
 
     /// With this longest wait after steps that failed in a row, [`BACKOFF_MS_MAX`] unless set.
     #[must_use]
-    pub fn backoff_max(mut self, longest: Duration) -> Self {
-        self.options.backoff_max = longest;
-        self
+    pub fn backoff_max(self, longest: Duration) -> Self {
+        self.with_options(|options| options.backoff_max = longest)
     }
 
     /// With these limits of what may be parked.
     #[must_use]
-    pub fn parking_limits(mut self, limits: ParkingLimits) -> Self {
-        self.options.parking = limits;
+    pub fn parking_limits(self, limits: ParkingLimits) -> Self {
+        self.with_options(|options| options.parking = limits)
+    }
+
+    /// Split into so many partitions, 1 to [`PARTITIONS_MAX`](crate::limits::PARTITIONS_MAX), if the subscription is not there
+    /// yet; else it keeps the number that it has ([`set_partitions`](crate::SubscriptionHandle::set_partitions) changes
+    /// that). One unless set.
+    ///
+    /// Each event belongs to the partition that its ordering key says ([`partition_of`](crate::partition_of)). Partitions have
+    /// cursors of their own, and the instances share them. Each of them reads the whole feed.
+    ///
+    /// # Errors
+    /// When it is another number. Where the whole feed is the ordering key, the first step fails.
+    pub fn partitions(self, partitions: u32) -> Result<Self, InvalidValue> {
+        let partitions = partition::checked(partitions)?;
+        Ok(self.with_options(|options| options.partitions = Some(partitions)))
+    }
+
+    /// What was begun by other options is begun anew.
+    fn with_options(mut self, change: impl FnOnce(&mut ConsumerOptions)) -> Self {
+        self.look_anew();
+        change(&mut self.options);
         self
     }
 
@@ -152,6 +172,7 @@ impl Consumer {
         reason = "documented: a mistake in the code that makes the consumer"
     )]
     pub(super) fn with_rules(mut self, change: impl FnOnce(&mut Rules)) -> Self {
+        self.look_anew();
         match Arc::get_mut(&mut self.rules) {
             Some(rules) => change(rules),
             None => panic!("the consumer is at work"),

@@ -47,6 +47,15 @@ impl OrderingKey {
     pub(super) fn is_feed(&self) -> bool {
         matches!(self, OrderingKey::Feed)
     }
+
+    /// By what a subscription is split, as its rows say it.
+    pub(super) fn as_str(&self) -> &'static str {
+        match self {
+            OrderingKey::Subject => "subject",
+            OrderingKey::Feed => "feed",
+            OrderingKey::By(_) => "key",
+        }
+    }
 }
 
 impl std::fmt::Debug for OrderingKey {

@@ -70,28 +70,30 @@ impl FeedClient {
 
     /// The cursor of the event at `position`; none for the start.
     async fn cursor_at(&self, position: u64) -> Result<Option<Cursor>, ClientError> {
-        let Some(before) = position.checked_sub(1) else {
+        if position == 0 {
             return Ok(None);
-        };
-        let before = if before == 0 {
-            "start".to_owned()
-        } else {
-            before.to_string()
+        }
+        Ok(Some(self.event_at(position).await?.cursor()))
+    }
+
+    /// The event at `position`, from 1.
+    pub(super) async fn event_at(&self, position: u64) -> Result<Event, ClientError> {
+        let before = match position.saturating_sub(1) {
+            0 => "start".to_owned(),
+            before => before.to_string(),
         };
         let url = self.asked(&[("after", &before), ("limit", "1")]);
         let page = self.document(&url).await?;
         let found = page
             .document
             .events
-            .first()
+            .into_iter()
+            .next()
             .filter(|event| event.position.get() == position);
-        found
-            .map(Event::cursor)
-            .map(Some)
-            .ok_or_else(|| ClientError::Connection {
-                url: url.to_string(),
-                reason: format!("it did not send the event at position {position}"),
-            })
+        found.ok_or_else(|| ClientError::Connection {
+            url: url.to_string(),
+            reason: format!("it did not send the event at position {position}"),
+        })
     }
 
     async fn head(&self, url: Url) -> Result<Cursor, ClientError> {

@@ -7,8 +7,10 @@ use std::pin::Pin;
 use super::apply::{Batch, BatchError};
 use super::error::ConsumerError;
 use super::handler_error::HandlerError;
+use super::instance::Consumer;
 use super::ordering::OrderingKey;
-use super::step::{Consumer, StepOutcome};
+use super::partition::Part;
+use super::step::{StepOutcome, Worker};
 use super::storage;
 use crate::error::{InvalidValue, StoreError};
 use crate::event::{Event, SubscriptionName};
@@ -72,15 +74,17 @@ impl Consumer {
             });
         }))
     }
+}
 
+impl Worker {
     /// Takes the live one's place if both stand at the same event; none when this is no rebuild, or it is not so far.
     pub(super) async fn switch_over(&mut self) -> Result<Option<StepOutcome>, ConsumerError> {
         let Some(held) = self.held.as_ref().filter(|_| self.rules.rebuild.is_some()) else {
             return Ok(None);
         };
-        let (rules, name, lease, lease_for) = (
+        let (rules, part, lease, lease_for) = (
             self.rules.clone(),
-            self.name.clone(),
+            self.part.clone(),
             held.lease,
             self.options.lease,
         );
@@ -91,10 +95,10 @@ impl Consumer {
                 let Some(rebuild) = &rules.rebuild else {
                     return Ok(false);
                 };
-                if !storage::renew(tx, &name, &lease, lease_for).await? {
+                if !storage::renew(tx, &part, &lease, lease_for).await? {
                     return Err(BatchError::Superseded);
                 }
-                rebuild.switch_if_at(tx, &name, cursor).await
+                rebuild.switch_if_at(tx, &part.name, cursor).await
             })
             .await;
         match switched {
@@ -118,28 +122,33 @@ impl Consumer {
 }
 
 impl Rebuild {
-    /// How many of the events the live subscription has passed.
+    /// How many of the events all partitions of the live subscription have passed.
     pub(super) async fn limit(
         &self,
         tx: &mut Tx<'_>,
         events: &[Event],
     ) -> Result<usize, StoreError> {
-        let live = self
-            .live_cursor(tx)
-            .await?
-            .map_or(0, |cursor| cursor.position.get());
+        let stands = self.stands(tx).await?.into_iter();
+        let live = stands
+            .map(|cursor| cursor.map_or(0, |cursor| cursor.position.get()))
+            .min()
+            .unwrap_or(0);
         Ok(events
             .iter()
             .take_while(|event| event.position.get() <= live)
             .count())
     }
 
-    async fn live_cursor(&self, tx: &mut Tx<'_>) -> Result<Option<Cursor>, StoreError> {
-        let live = storage::find(tx, &self.live).await?;
-        Ok(live.and_then(|live| live.subscription.cursor))
+    /// Where the partitions of the live subscription stand.
+    async fn stands(&self, tx: &mut Tx<'_>) -> Result<Vec<Option<Cursor>>, StoreError> {
+        let live = storage::find_all(tx, &self.live).await?;
+        Ok(live
+            .into_iter()
+            .map(|row| row.subscription.cursor)
+            .collect())
     }
 
-    /// Switches over if the live subscription stands at `cursor` and nothing of it is parked. The caller's transaction
+    /// Switches over if all partitions of the live subscription stand at `cursor` and nothing of it is parked. The caller's transaction
     /// holds the rebuild's row.
     pub(super) async fn switch_if_at(
         &self,
@@ -149,10 +158,19 @@ impl Rebuild {
     ) -> Result<bool, BatchError> {
         // Changes nothing but keeps the live subscription from moving until the end of the transaction.
         let stays = storage::operators::touch(tx, &self.live).await?;
-        if !stays || cursor.is_none() || self.live_cursor(tx).await? != cursor {
+        if !stays || cursor.is_none() {
             return Ok(false);
         }
-        if storage::events::blocked(tx, &self.live).await?.events > 0 {
+        if self
+            .stands(tx)
+            .await?
+            .iter()
+            .any(|stands| *stands != cursor)
+        {
+            return Ok(false);
+        }
+        let live = Part::whole(&self.live);
+        if storage::events::blocked(tx, &live).await?.events > 0 {
             return Ok(false);
         }
         let switched = self.switch.switch(tx).await;
@@ -175,7 +193,7 @@ impl Batch {
         match &self.rules.rebuild {
             Some(rebuild) => {
                 rebuild
-                    .switch_if_at(tx, &self.subscription, Some(cursor))
+                    .switch_if_at(tx, &self.part.name, Some(cursor))
                     .await
             }
             None => Ok(false),

@@ -11,12 +11,12 @@ use super::error::{ConsumerError, EventName};
 use super::handler::Answers;
 use super::handler_error::{HandlerError, HandlerErrorKind};
 use super::lease::Lease;
+use super::partition::Part;
 use super::state::EventState;
-use super::step::{Consumer, StepOutcome};
+use super::step::{StepOutcome, Worker};
 use super::storage::{self, events::Change};
 use super::subscription::SubscriptionEvent;
 use crate::error::StoreError;
-use crate::event::SubscriptionName;
 use crate::faults::{Bug, Point, at, planted, wall_clock};
 use crate::limits::{
     BACKOFF_MS_MAX, BATCH_EVENTS_MAX, BATCH_MS_MAX, LASTING_TRIES_MAX, RETRY_AFTER_MS_MAX,
@@ -26,7 +26,7 @@ use crate::store::{Store, Tx};
 /// Events of one key that have their turn.
 #[derive(Clone)]
 struct Turn {
-    subscription: SubscriptionName,
+    part: Part,
     lease: Lease,
     lease_for: Duration,
     key: String,
@@ -50,7 +50,7 @@ enum Due {
     Now(String, Vec<SubscriptionEvent>),
 }
 
-impl Consumer {
+impl Worker {
     /// Tries to apply the parked events of the key whose turn it is.
     pub(super) async fn replay(&mut self) -> Result<StepOutcome, ConsumerError> {
         let (key, events) = match self.due().await? {
@@ -98,10 +98,10 @@ impl Consumer {
     }
 
     async fn due(&self) -> Result<Due, StoreError> {
-        let name = self.name.clone();
+        let part = self.part.clone();
         self.store
             .read(async move |tx: &mut Tx<'_>| {
-                let Some((key, due)) = storage::events::due_key(tx, &name).await? else {
+                let Some((key, due)) = storage::events::due_key(tx, &part).await? else {
                     return Ok::<_, StoreError>(Due::Nothing);
                 };
                 let wait = (due - tx.now()).to_std().unwrap_or_default();
@@ -110,7 +110,8 @@ impl Consumer {
                 if !wait.is_zero() && !jumped {
                     return Ok(Due::Later(wait));
                 }
-                let events = storage::events::of_key(tx, &name, &key, BATCH_EVENTS_MAX).await?;
+                let events =
+                    storage::events::of_key(tx, &part.name, &key, BATCH_EVENTS_MAX).await?;
                 Ok(Due::Now(key, events))
             })
             .await
@@ -130,7 +131,7 @@ impl Consumer {
             events.reverse();
         }
         Some(Turn {
-            subscription: self.name.clone(),
+            part: self.part.clone(),
             lease: held.lease,
             lease_for: self.options.lease,
             key,
@@ -147,7 +148,7 @@ impl Consumer {
                 Arc::make_mut(&mut held.blocked).remove(&turn.key);
             }
         }
-        tracing::info!(subscription = %self.name, key = turn.key, events = replayed.events, left = replayed.left, "replayed");
+        tracing::info!(subscription = %self.part, key = turn.key, events = replayed.events, left = replayed.left, "replayed");
         StepOutcome::Replayed {
             events: replayed.events,
         }
@@ -179,7 +180,7 @@ impl Consumer {
         } else {
             (EventState::Parked, None)
         };
-        tracing::warn!(subscription = %self.name, event = %EventName::of(&first.event), attempts, error = %source,
+        tracing::warn!(subscription = %self.part, event = %EventName::of(&first.event), attempts, error = %source,
             %state, "could not be replayed");
         if !self.note_failure(turn, state, next_try, &source).await? {
             self.let_go();
@@ -201,15 +202,14 @@ impl Consumer {
                 let Some(first) = turn.events.first() else {
                     return Ok(false);
                 };
-                let held =
-                    storage::renew(tx, &turn.subscription, &turn.lease, turn.lease_for).await?;
+                let held = storage::renew(tx, &turn.part, &turn.lease, turn.lease_for).await?;
                 if held {
                     let change = Change {
                         error: Some(&error),
                         next_try,
                         dropped: None,
                     };
-                    storage::events::change(tx, &turn.subscription, first.event.id, state, &change)
+                    storage::events::change(tx, &turn.part.name, first.event.id, state, &change)
                         .await?;
                 }
                 Ok::<_, StoreError>(held)
@@ -248,7 +248,7 @@ impl Turn {
 
     async fn apply_in(&self, tx: &mut Tx<'_>, limit: usize) -> Result<Replayed, BatchError> {
         // This is what guards the transaction: the row is changed only while it is held.
-        if !storage::renew(tx, &self.subscription, &self.lease, self.lease_for).await? {
+        if !storage::renew(tx, &self.part, &self.lease, self.lease_for).await? {
             return Err(BatchError::Superseded);
         }
         let began = Instant::now();
@@ -259,7 +259,7 @@ impl Turn {
             let applied = self
                 .rules
                 .handlers
-                .apply(tx, &self.subscription, run, answers)
+                .apply(tx, &self.part.name, run, answers)
                 .await;
             unhandled += applied.map_err(|failed| BatchError::Handler {
                 index,
@@ -269,22 +269,22 @@ impl Turn {
             #[cfg(feature = "faults")]
             crate::faults::note_applied(
                 tx,
-                &self.subscription,
+                &self.part.name,
                 self.lease.fence,
                 &self.lease.holder,
                 run,
             )
             .await?;
-            storage::events::remove(tx, &self.subscription, kept.event.id).await?;
+            storage::events::remove(tx, &self.part.name, kept.event.id).await?;
             events += 1;
             if began.elapsed() >= Duration::from_millis(BATCH_MS_MAX) {
                 break;
             }
         }
         if unhandled > 0 {
-            storage::count_unhandled(tx, &self.subscription, unhandled).await?;
+            storage::count_unhandled(tx, &self.part, unhandled).await?;
         }
-        let left = storage::events::next_of_key(tx, &self.subscription, &self.key).await?;
+        let left = storage::events::next_of_key(tx, &self.part.name, &self.key).await?;
         at(Point::Replayed);
         Ok(Replayed { events, left })
     }

@@ -1,4 +1,4 @@
-//! The consumer's loop: it decides only how long to wait.
+//! A worker's loop: it decides only how long to wait.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::error::{ConsumerError, Halt};
 use super::fetching::Fetching;
 use super::held::{Held, Keeper};
 use super::state::SubscriptionState;
-use super::step::{Consumer, StepOutcome};
+use super::step::{StepOutcome, Worker};
 use super::storage::Doing;
 use crate::faults::wall_clock;
-use crate::limits::{LEASE_LOOK_MS, LEASE_LOOK_MS_MAX, POLL_WAIT_MS, RELEASE_MS_MAX};
+use crate::limits::{LEASE_LOOK_MS, LEASE_LOOK_MS_MAX, POLL_WAIT_MS};
 
 /// What to wait for before the next step.
 enum Pause {
@@ -24,40 +24,29 @@ enum Pause {
     Look(Duration),
 }
 
-impl Consumer {
-    /// Steps until `stop` is cancelled. What happens is logged here, once. A subscription that halts or is paused is
-    /// waited for until an operator has resumed it.
-    ///
-    /// At the end the lease is given back, so that another instance may go on at once.
+/// Why a worker's loop came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It was told to stop.
+    Stopped,
+    /// The rebuild is over.
+    SwitchedOver,
+    /// The subscription has another number of partitions now.
+    Resized,
+    /// The partition is another's, or not to be worked on now: whoever shares the partitions out decides what is next.
+    LetGo,
+}
+
+impl Worker {
+    /// Steps until `stop` is cancelled. What happens is logged here, once. What halts or is paused is waited for until an
+    /// operator has resumed it; one partition of several is let go instead.
     ///
     /// # Errors
-    /// When the consumer cannot be made so: the feed's URL, for example.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), ConsumerError> {
-        tracing::info!(subscription = %self.name, feed = self.feed_url, "following");
-        let ended = self.run_until(&stop).await;
-        let release = self.release();
-        match tokio::time::timeout(Duration::from_millis(RELEASE_MS_MAX), release).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the lease could not be given back: it ends by itself")
-            }
-            Err(_) => tracing::warn!("giving the lease back took too long: it ends by itself"),
-        }
-        ended
-    }
-
-    /// Runs in the background, see [`run`](Self::run).
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime.
-    pub fn spawn(
-        self,
-        stop: CancellationToken,
-    ) -> tokio::task::JoinHandle<Result<(), ConsumerError>> {
-        tokio::spawn(self.run(stop))
-    }
-
-    async fn run_until(&mut self, stop: &CancellationToken) -> Result<(), ConsumerError> {
+    /// When the feed cannot be followed so at all.
+    pub(super) async fn run_until(
+        &mut self,
+        stop: &CancellationToken,
+    ) -> Result<Ended, ConsumerError> {
         let mut failures = 0;
         let mut commits = self.store.commits();
         loop {
@@ -67,14 +56,16 @@ impl Consumer {
             let stepped = tokio::select! {
                 biased;
                 // A step that is dropped here leaves the database as it was, or commits whole.
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => return Ok(Ended::Stopped),
                 stepped = self.step_waiting(wait) => stepped,
             };
             let pause = match stepped {
-                Ok(StepOutcome::SwitchedOver) => return Ok(()),
+                Ok(StepOutcome::SwitchedOver) => return Ok(Ended::SwitchedOver),
+                Ok(StepOutcome::Resized) => return Ok(Ended::Resized),
+                Ok(outcome) if self.part.of > 1 && lets_go(&outcome) => return Ok(Ended::LetGo),
                 Ok(outcome) => {
                     if failures > 0 && gets_on(&outcome) {
-                        tracing::info!(subscription = %self.name, failures, "following again");
+                        tracing::info!(subscription = %self.part, failures, "following again");
                         failures = 0;
                     }
                     self.pause_after(&outcome, began)
@@ -87,7 +78,7 @@ impl Consumer {
                 Err(error) => {
                     let halt = Halt::Unusable(error.to_string());
                     if let Err(error) = self.halt(&halt).await {
-                        tracing::error!(subscription = %self.name, %error, "the reason for halting could not be saved");
+                        tracing::error!(subscription = %self.part, %error, "the reason for halting could not be saved");
                     }
                     if self.fetching.is_none() {
                         return Err(error);
@@ -95,9 +86,15 @@ impl Consumer {
                     self.pause_halted(&halt)
                 }
             };
+            if self.part.of > 1
+                && self.held.is_none()
+                && matches!(pause, Pause::Look(Duration::MAX))
+            {
+                return Ok(Ended::LetGo);
+            }
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => return Ok(Ended::Stopped),
                 () = self.pause(pause, &mut commits) => {}
             }
         }
@@ -130,7 +127,10 @@ impl Consumer {
             | StepOutcome::Applied { .. }
             | StepOutcome::Parked { .. }
             | StepOutcome::Replayed { .. }
+            | StepOutcome::Gave { .. }
+            | StepOutcome::Resized
             | StepOutcome::SwitchedOver => Pause::For(Duration::ZERO),
+            StepOutcome::Stopped => Pause::For(Duration::from_millis(LEASE_LOOK_MS)),
             StepOutcome::Superseded => Pause::Look(Duration::from_millis(LEASE_LOOK_MS)),
             StepOutcome::Standby { left } => Pause::Look(*left),
             StepOutcome::Halted | StepOutcome::Paused => Pause::Look(Duration::MAX),
@@ -145,7 +145,7 @@ impl Consumer {
             self.options.backoff_max,
             error.retry_after(),
         );
-        tracing::warn!(subscription = %self.name, %error, failures, wait_ms = wait.as_millis() as u64, "trying again");
+        tracing::warn!(subscription = %self.part, %error, failures, wait_ms = wait.as_millis() as u64, "trying again");
         let reason = error.to_string();
         let doing = Doing {
             state: SubscriptionState::Waiting,
@@ -161,14 +161,14 @@ impl Consumer {
             }
             // It may be the database that fails.
             Err(error) => {
-                tracing::debug!(subscription = %self.name, %error, "the failure could not be noted")
+                tracing::debug!(subscription = %self.part, %error, "the failure could not be noted")
             }
         }
         wait
     }
 
     fn pause_halted(&self, halt: &Halt) -> Pause {
-        tracing::error!(subscription = %self.name, %halt, "halted");
+        tracing::error!(subscription = %self.part, %halt, "halted");
         Pause::Look(Duration::MAX)
     }
 
@@ -182,7 +182,7 @@ impl Consumer {
                 };
                 let keeper = Keeper {
                     store: &self.store,
-                    name: &self.name,
+                    part: &self.part,
                     lease_for: self.options.lease,
                 };
                 if keeper.while_held(held, sleep).await.is_err() {
@@ -211,8 +211,19 @@ fn gets_on(outcome: &StepOutcome) -> bool {
         | StepOutcome::Fetched
         | StepOutcome::Replayed { .. }
         | StepOutcome::Superseded
+        | StepOutcome::Stopped
+        | StepOutcome::Resized
+        | StepOutcome::Gave { .. }
         | StepOutcome::Standby { .. }
         | StepOutcome::Halted
         | StepOutcome::Paused => false,
     }
+}
+
+/// Whether the partition is not this instance's to work on now.
+fn lets_go(outcome: &StepOutcome) -> bool {
+    matches!(
+        outcome,
+        StepOutcome::Standby { .. } | StepOutcome::Halted | StepOutcome::Paused
+    )
 }

@@ -1,4 +1,4 @@
-//! One step of the consumer: take the subscription, fetch what comes next, apply what was fetched, or replay what was
+//! One step of a worker: take the partition, fetch what comes next, apply what was fetched, or replay what was
 //! parked.
 
 use std::collections::VecDeque;
@@ -9,11 +9,13 @@ use super::apply::Rules;
 use super::error::ConsumerError;
 use super::fetching::Fetching;
 use super::held::{Held, Keeper};
+use super::instance::Consumer;
 use super::lease::HolderId;
 use super::options::ConsumerOptions;
+use super::partition::Part;
 use super::state::SubscriptionState;
 use super::storage::Doing;
-use crate::event::{Event, EventId, SubscriptionName};
+use crate::event::{Event, EventId};
 use crate::position::Cursor;
 use crate::store::Store;
 
@@ -59,26 +61,20 @@ pub enum StepOutcome {
     Paused,
     /// The rebuilt read model has taken the place of the live one; there is nothing more to do.
     SwitchedOver,
+    /// A partition stands where it is to stop, since the subscription is being split anew; others are not so far.
+    Stopped,
+    /// The subscription is split into another number of partitions from now on.
+    Resized,
+    /// This instance gave a partition back, since others have less than their share.
+    Gave {
+        /// Which.
+        partition: u32,
+    },
 }
 
-/// Follows one feed for one subscription.
-///
-/// Of several instances one holds the subscription; the others stand by. What it applies, what it parks and where it
-/// stands is committed in one transaction, guarded by a compare-and-set (invariants I7 to I10).
-///
-/// ```no_run
-/// # async fn f(store: feed_core::Store) -> Result<(), Box<dyn std::error::Error>> {
-/// use feed_core::{Consumer, Event, Handlers, Tx};
-/// let handlers = Handlers::new().on("SpeedReserved", async |tx: &mut Tx<'_>, event: &Event| {
-///     tx.execute("UPDATE orders SET status = 'CONFIRMED' WHERE subject = $1", &[event.subject.as_str().into()]).await?;
-///     Ok(())
-/// });
-/// let consumer = Consumer::new(&store, "orders/customers", "http://127.0.0.1:8082/feeds/customers")?.handlers(handlers);
-/// consumer.run(feed_core::shutdown_signal()).await?;
-/// # Ok(()) }
-/// ```
-pub struct Consumer {
-    pub(super) name: SubscriptionName,
+/// Follows the feed for one partition of a subscription, or for all of one that is not split.
+pub(super) struct Worker {
+    pub(super) part: Part,
     pub(super) store: Store,
     pub(super) feed_url: String,
     pub(super) options: ConsumerOptions,
@@ -90,41 +86,37 @@ pub struct Consumer {
     pub(super) held: Option<Held>,
     /// Verified events that wait to be applied.
     pub(super) fetched: VecDeque<Event>,
-    /// A halted subscription is tried once by each instance.
+    /// What halts is tried once by each instance.
     pub(super) may_try_halted: bool,
     /// The last step replayed, so that the next one does not: live events go on meanwhile.
     replayed: bool,
-    /// A cursor that was read before the subscription was taken.
+    /// A cursor that was read before the partition was taken.
     #[cfg(feature = "faults")]
     pub(super) stale: Option<Cursor>,
 }
 
-impl Consumer {
-    pub(super) fn with(name: SubscriptionName, store: Store, feed_url: String) -> Self {
-        Consumer {
-            name,
-            store,
-            feed_url,
-            options: ConsumerOptions::default(),
-            rules: Arc::default(),
-            holder: super::lease::new_holder(),
+impl Worker {
+    /// The worker of `part` for the instance `consumer`.
+    pub(super) fn new(consumer: &Consumer, part: Part, may_try_halted: bool) -> Self {
+        Worker {
+            part,
+            store: consumer.store.clone(),
+            feed_url: consumer.feed_url.clone(),
+            options: consumer.options.clone(),
+            rules: consumer.rules.clone(),
+            holder: consumer.holder,
             fetching: None,
             held: None,
             fetched: VecDeque::new(),
-            may_try_halted: true,
+            may_try_halted,
             replayed: false,
             #[cfg(feature = "faults")]
             stale: None,
         }
     }
 
-    /// Does one thing: takes the subscription, fetches what comes next, applies a batch of what was fetched, or replays
-    /// what was parked.
-    ///
-    /// # Errors
-    /// See [`ConsumerError`]; transient ones are worth another step. After [`ConsumerError::Halted`] the reason stands
-    /// in the database, and further steps do nothing until an operator has resumed the subscription.
-    pub async fn step(&mut self) -> Result<StepOutcome, ConsumerError> {
+    /// See [`Consumer::step`].
+    pub(super) async fn step(&mut self) -> Result<StepOutcome, ConsumerError> {
         self.step_waiting(None).await
     }
 
@@ -159,6 +151,9 @@ impl Consumer {
             return self.replay().await;
         }
         self.replayed = false;
+        if self.held.as_ref().is_some_and(Held::stands_at_stop) {
+            return self.resize().await;
+        }
         if !self.fetched.is_empty() {
             return self.apply().await;
         }
@@ -173,7 +168,7 @@ impl Consumer {
         };
         let keeper = Keeper {
             store: &self.store,
-            name: &self.name,
+            part: &self.part,
             lease_for: self.options.lease,
         };
         let cursor = held.cursor;

@@ -1,12 +1,16 @@
-//! All SQL of the consumer. What its holder does to a row of `subscriptions` is here, what others do in `operators`; the
-//! rows of `subscription_events` and of the inbox are in the files named so.
+//! All SQL of the consumer. What its holder does to a row of `subscriptions` is here, what others do in `operators`, and how
+//! many rows a subscription has in `partitions`; the rows of `subscription_events`, of the inbox and of the instances that
+//! share the partitions are in the files named so.
 //!
 //! Whoever holds a subscription changes it only where its fence and its holder are still theirs; an operator takes the
 //! next fence. So of two that change it at the same time, one is refused (invariant I9).
 
 pub(super) mod events;
+mod hashes;
 pub(super) mod inbox;
+pub(super) mod members;
 pub(super) mod operators;
+pub(super) mod partitions;
 mod rows;
 
 pub(super) use rows::{ALL, Stored};
@@ -17,6 +21,7 @@ use chrono::{DateTime, Utc};
 
 use super::handler_error::shortened;
 use super::lease::{HolderId, Lease};
+use super::partition::Part;
 use super::state::SubscriptionState;
 use crate::error::StoreError;
 use crate::event::SubscriptionName;
@@ -24,65 +29,68 @@ use crate::position::Cursor;
 use crate::store::{LeaseClock, Tx};
 use rows::{ONE, cursor_of};
 
-/// Makes the row when there is none, and notes the URL that it is followed at now.
-pub(super) async fn ensure(
-    tx: &mut Tx<'_>,
-    name: &SubscriptionName,
-    feed_url: &str,
-) -> Result<(), StoreError> {
-    let now = tx.now();
-    tx.execute(
-        "INSERT INTO subscriptions (name, feed_url, updated_us) VALUES ($1, $2, $3)
-         ON CONFLICT (name) DO UPDATE SET feed_url = excluded.feed_url",
-        &[name.as_str().into(), feed_url.into(), now.into()],
-    )
-    .await
-    .map(drop)
+/// The row of a partition, if there is one.
+pub(super) async fn find(tx: &mut Tx<'_>, part: &Part) -> Result<Option<Stored>, StoreError> {
+    tx.query_first(ONE, &[part.name.as_str().into(), part.number.into()])
+        .await
 }
 
-/// The row, if there is one.
-pub(super) async fn find(
+/// The rows of all partitions of a subscription, by their numbers; none when there is no such subscription.
+pub(super) async fn find_all(
     tx: &mut Tx<'_>,
     name: &SubscriptionName,
-) -> Result<Option<Stored>, StoreError> {
-    tx.query_first(ONE, &[name.as_str().into()]).await
+) -> Result<Vec<Stored>, StoreError> {
+    tx.query(rows::OF_NAME, &[name.as_str().into()]).await
 }
 
-/// Takes the subscription for `holder`, if nobody else may count on it and it is in one of the states in which it may be
-/// taken. Returns the row as it is then: its cursor is the one to go on from.
+/// How a partition is taken.
+pub(super) struct Taking<'a> {
+    pub(super) holder: &'a HolderId,
+    pub(super) lease: Duration,
+    /// Also one that halts.
+    pub(super) halted_too: bool,
+    /// Where its feed is followed from now on.
+    pub(super) feed_url: &'a str,
+}
+
+/// Takes the partition for a holder, if nobody else may count on it, it is in one of the states in which it may be taken, and
+/// there are as many partitions as the holder believes. Returns the row as it is then: its cursor is the one to go on from.
 pub(super) async fn take(
     tx: &mut Tx<'_>,
-    name: &SubscriptionName,
-    holder: &HolderId,
-    lease: Duration,
-    halted_too: bool,
+    part: &Part,
+    taking: &Taking<'_>,
 ) -> Result<Option<Stored>, StoreError> {
     let clock = tx.lease_clock();
-    let until = ends(&clock, lease);
+    let until = ends(&clock, taking.lease);
     let now = tx.now();
     // Clocks decide only whether it may be tried: what may commit is decided by the fence.
     tx.query_first(
-        "UPDATE subscriptions
-         SET fence = fence + 1, holder = $2, lease_boot = $3, lease_until_ms = $4, updated_us = $5
-         WHERE name = $1
-           AND (state IN ('running', 'waiting') OR (state = 'halted' AND $6 = 1))
-           AND (holder IS NULL OR holder = $2 OR lease_boot <> $3 OR lease_until_ms <= $7)
-         RETURNING name, feed_url, cursor, recorded_us, head, head_seen_us, state, reason, failures, next_try_us, fence,
-                   holder, lease_boot, lease_until_ms, events, unhandled, duplicates, updated_us",
+        concat!(
+            "UPDATE subscriptions
+             SET fence = fence + 1, holder = $4, lease_boot = $5, lease_until_ms = $6, updated_us = $7, feed_url = $8
+             WHERE name = $1 AND partition = $2 AND partitions = $3
+               AND (state IN ('running', 'waiting') OR (state = 'halted' AND $9 = 1))
+               AND (holder IS NULL OR holder = $4 OR lease_boot <> $5 OR lease_until_ms <= $10)
+             RETURNING ",
+            rows::columns!()
+        ),
         &[
-            name.as_str().into(),
-            holder.as_slice().into(),
+            part.name.as_str().into(),
+            part.number.into(),
+            part.of.into(),
+            taking.holder.as_slice().into(),
             (&clock.boot).into(),
             until.into(),
             now.into(),
-            halted_too.into(),
+            taking.feed_url.into(),
+            taking.halted_too.into(),
             clock.ms.into(),
         ],
     )
     .await
 }
 
-fn ends(clock: &LeaseClock, lease: Duration) -> i64 {
+pub(super) fn ends(clock: &LeaseClock, lease: Duration) -> i64 {
     clock
         .ms
         .saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX))
@@ -91,16 +99,18 @@ fn ends(clock: &LeaseClock, lease: Duration) -> i64 {
 /// Makes the lease last longer. Returns whether it is still held.
 pub(super) async fn renew(
     tx: &mut Tx<'_>,
-    name: &SubscriptionName,
+    part: &Part,
     held: &Lease,
     lease: Duration,
 ) -> Result<bool, StoreError> {
     let clock = tx.lease_clock();
     let changed = tx
         .execute(
-            "UPDATE subscriptions SET lease_boot = $4, lease_until_ms = $5 WHERE name = $1 AND fence = $2 AND holder = $3",
+            "UPDATE subscriptions SET lease_boot = $5, lease_until_ms = $6
+             WHERE name = $1 AND partition = $2 AND fence = $3 AND holder = $4",
             &[
-                name.as_str().into(),
+                part.name.as_str().into(),
+                part.number.into(),
                 held.fence.into(),
                 held.holder.as_slice().into(),
                 (&clock.boot).into(),
@@ -112,16 +122,13 @@ pub(super) async fn renew(
 }
 
 /// Gives the lease back, so that another instance may take it at once.
-pub(super) async fn release(
-    tx: &mut Tx<'_>,
-    name: &SubscriptionName,
-    held: &Lease,
-) -> Result<(), StoreError> {
+pub(super) async fn release(tx: &mut Tx<'_>, part: &Part, held: &Lease) -> Result<(), StoreError> {
     tx.execute(
         "UPDATE subscriptions SET holder = NULL, lease_boot = NULL, lease_until_ms = NULL
-         WHERE name = $1 AND fence = $2 AND holder = $3",
+         WHERE name = $1 AND partition = $2 AND fence = $3 AND holder = $4",
         &[
-            name.as_str().into(),
+            part.name.as_str().into(),
+            part.number.into(),
             held.fence.into(),
             held.holder.as_slice().into(),
         ],
@@ -133,14 +140,15 @@ pub(super) async fn release(
 /// The cursor, if the subscription is still held: the outer none is for one that is not.
 pub(super) async fn held_cursor(
     tx: &mut Tx<'_>,
-    name: &SubscriptionName,
+    part: &Part,
     held: &Lease,
 ) -> Result<Option<Option<Cursor>>, StoreError> {
     let row: Option<(Option<String>,)> = tx
         .query_first(
-            "SELECT cursor FROM subscriptions WHERE name = $1 AND fence = $2 AND holder = $3",
+            "SELECT cursor FROM subscriptions WHERE name = $1 AND partition = $2 AND fence = $3 AND holder = $4",
             &[
-                name.as_str().into(),
+                part.name.as_str().into(),
+                part.number.into(),
                 held.fence.into(),
                 held.holder.as_slice().into(),
             ],
@@ -168,13 +176,13 @@ pub(super) struct Advance {
 /// holder. Returns whether it did. The lease lasts anew from then on.
 pub(super) async fn advance(
     tx: &mut Tx<'_>,
-    name: &SubscriptionName,
+    part: &Part,
     held: &Lease,
     lease: Duration,
     advance: &Advance,
 ) -> Result<bool, StoreError> {
     #[cfg(feature = "faults")]
-    let (held, advance) = &super::torn::forged(tx, name, held, advance).await?;
+    let (held, advance) = &super::torn::forged(tx, part, held, advance).await?;
     let (now, clock) = (tx.now(), tx.lease_clock());
     let text = |cursor: Option<Cursor>| cursor.map(|cursor| cursor.to_string());
     let (from, to, head) = (
@@ -190,9 +198,9 @@ pub(super) async fn advance(
                  events = events + $9, unhandled = unhandled + $10, duplicates = duplicates + $11,
                  state = 'running', reason = NULL, failures = 0, next_try_us = NULL,
                  lease_boot = $12, lease_until_ms = $13, updated_us = $8
-             WHERE name = $1 AND fence = $2 AND holder = $3 AND coalesce(cursor, '') = $4",
+             WHERE name = $1 AND fence = $2 AND holder = $3 AND coalesce(cursor, '') = $4 AND partition = $14",
             &[
-                name.as_str().into(),
+                part.name.as_str().into(),
                 held.fence.into(),
                 held.holder.as_slice().into(),
                 (&from).into(),
@@ -205,6 +213,7 @@ pub(super) async fn advance(
                 (advance.duplicates as i64).into(),
                 (&clock.boot).into(),
                 ends(&clock, lease).into(),
+                part.number.into(),
             ],
         )
         .await?;
@@ -223,7 +232,7 @@ pub(super) struct Doing<'a> {
 /// behind that, too.
 pub(super) async fn note(
     tx: &mut Tx<'_>,
-    name: &SubscriptionName,
+    part: &Part,
     held: &Lease,
     doing: &Doing<'_>,
     head: Option<Cursor>,
@@ -236,9 +245,9 @@ pub(super) async fn note(
             "UPDATE subscriptions
              SET state = $4, reason = $5, failures = $6, next_try_us = $7, updated_us = $8, head = coalesce($9, head),
                  head_seen_us = CASE WHEN CAST($9 AS TEXT) IS NULL THEN head_seen_us ELSE $8 END
-             WHERE name = $1 AND fence = $2 AND holder = $3",
+             WHERE name = $1 AND fence = $2 AND holder = $3 AND partition = $10",
             &[
-                name.as_str().into(),
+                part.name.as_str().into(),
                 held.fence.into(),
                 held.holder.as_slice().into(),
                 doing.state.as_str().into(),
@@ -247,6 +256,7 @@ pub(super) async fn note(
                 doing.next_try.into(),
                 now.into(),
                 head.as_deref().into(),
+                part.number.into(),
             ],
         )
         .await?;
@@ -256,12 +266,16 @@ pub(super) async fn note(
 /// Counts replayed events that no handler was for; [`renew`] has to come with it.
 pub(super) async fn count_unhandled(
     tx: &mut Tx<'_>,
-    name: &SubscriptionName,
+    part: &Part,
     unhandled: usize,
 ) -> Result<(), StoreError> {
     tx.execute(
-        "UPDATE subscriptions SET unhandled = unhandled + $2 WHERE name = $1",
-        &[name.as_str().into(), (unhandled as i64).into()],
+        "UPDATE subscriptions SET unhandled = unhandled + $3 WHERE name = $1 AND partition = $2",
+        &[
+            part.name.as_str().into(),
+            part.number.into(),
+            (unhandled as i64).into(),
+        ],
     )
     .await
     .map(drop)

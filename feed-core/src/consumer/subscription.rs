@@ -8,7 +8,10 @@ use super::state::{EventState, SubscriptionState};
 use crate::event::{Event, SubscriptionName};
 use crate::position::Cursor;
 
-/// A subscription as its database has it.
+/// A subscription as its database has it; or one of its partitions, or all of them together.
+///
+/// Together they stand where the one stands that is least far, and are doing as the one that is doing worst. Counts are
+/// sums; the holder is told if it holds all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Subscription {
@@ -44,6 +47,20 @@ pub struct Subscription {
     pub duplicates: u64,
     /// When the row was changed last.
     pub updated: DateTime<Utc>,
+    /// Over how many partitions it is split; 1: over none.
+    pub partitions: u32,
+    /// It is being split anew.
+    pub resizing: Option<Resizing>,
+}
+
+/// A number of partitions that waits until all of those that there are stand at the same event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Resizing {
+    /// How many there are to be.
+    pub to: u32,
+    /// The position beyond which none goes until then.
+    pub stop_at: u64,
 }
 
 /// How far a subscription is behind its feed.
@@ -57,6 +74,48 @@ pub struct Lag {
 }
 
 impl Subscription {
+    /// All partitions together; none when there are none.
+    pub(super) fn whole(partitions: &[Subscription]) -> Option<Subscription> {
+        let position = |cursor: Option<Cursor>| cursor.map_or(0, |cursor| cursor.position.get());
+        let first = partitions.first()?;
+        if partitions.len() == 1 {
+            return Some(first.clone());
+        }
+        let behind = partitions.iter().min_by_key(|one| position(one.cursor))?;
+        let heard = partitions.iter().max_by_key(|one| position(one.head))?;
+        let (number, worst) = (0..)
+            .zip(partitions)
+            .min_by_key(|(_, one)| urgency(one.state))?;
+        let is_of_all = partitions
+            .iter()
+            .all(|one| (one.state, &one.reason) == (worst.state, &worst.reason));
+        let reason = worst.reason.as_deref().map(|reason| match is_of_all {
+            true => reason.to_owned(),
+            false => format!("partition {number}: {reason}"),
+        });
+        let all = |number: fn(&Subscription) -> u64| partitions.iter().map(number).sum();
+        Some(Subscription {
+            cursor: behind.cursor,
+            recorded: behind.recorded,
+            head: heard.head,
+            head_seen: partitions.iter().filter_map(|one| one.head_seen).max(),
+            state: worst.state,
+            reason,
+            failures: partitions.iter().map(|one| one.failures).max()?,
+            next_try: partitions.iter().filter_map(|one| one.next_try).min(),
+            fence: partitions.iter().map(|one| one.fence).max()?,
+            holder: first
+                .holder
+                .clone()
+                .filter(|_| partitions.iter().all(|one| one.holder == first.holder)),
+            events: all(|one| one.events),
+            unhandled: all(|one| one.unhandled),
+            duplicates: all(|one| one.duplicates),
+            updated: partitions.iter().map(|one| one.updated).max()?,
+            ..first.clone()
+        })
+    }
+
     /// How far it is behind at `now`.
     pub fn lag(&self, now: DateTime<Utc>) -> Lag {
         let position = self.cursor.map_or(0, |cursor| cursor.position.get());
@@ -76,6 +135,16 @@ impl Subscription {
     pub fn halted(&self) -> Option<&str> {
         (self.state == SubscriptionState::Halted)
             .then(|| self.reason.as_deref().unwrap_or_default())
+    }
+}
+
+/// What an operator has to look at comes first.
+fn urgency(state: SubscriptionState) -> u8 {
+    match state {
+        SubscriptionState::Halted => 0,
+        SubscriptionState::Paused => 1,
+        SubscriptionState::Waiting => 2,
+        SubscriptionState::Running => 3,
     }
 }
 

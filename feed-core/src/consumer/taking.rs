@@ -1,4 +1,4 @@
-//! How a subscription is taken, and how it is let go.
+//! How a partition is taken, and how it is let go.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,50 +9,48 @@ use super::error::{ConsumerError, Halt};
 use super::fetching::Fetching;
 use super::held::{Held, Keeper};
 use super::lease::Lease;
-use super::state::{EventState, SubscriptionState};
-use super::step::{Consumer, StepOutcome};
-use super::storage::{self, Advance, Doing, Stored, events::Blocked};
+use super::partition::Part;
+use super::state::SubscriptionState;
+use super::step::{StepOutcome, Worker};
+use super::storage::{self, Advance, Doing, Stored, Taking, events::Blocked};
 use crate::client::{ClientError, ClientOptions, FeedClient};
 use crate::error::StoreError;
 use crate::faults::{Point, at};
+use crate::position::Cursor;
 use crate::store::Tx;
 
-impl Consumer {
-    /// Takes the subscription, if nobody else holds it and it may be taken.
+impl Worker {
+    /// Takes the partition, if nobody else holds it and it may be taken.
     pub(super) async fn take(&mut self) -> Result<StepOutcome, ConsumerError> {
         if self.fetching.is_none() {
-            // By this name the producer tells how far behind this subscription is.
+            // By this name the producer tells how far behind this reader is.
             let options = ClientOptions {
-                subscription: Some(self.name.clone()),
+                subscription: Some(self.part.reader()),
                 ..self.options.client.clone()
             };
             let client = FeedClient::new(&self.feed_url, options)?;
-            let (name, url) = (self.name.clone(), self.feed_url.clone());
-            self.store
-                .write(async move |tx: &mut Tx<'_>| storage::ensure(tx, &name, &url).await)
-                .await?;
             self.fetching = Some(Fetching::new(client));
         }
         if let Some(outcome) = self.look().await? {
             return Ok(outcome);
         }
-        let (name, url, holder) = (self.name.clone(), self.feed_url.clone(), self.holder);
-        let (lease_for, halted_too) = (self.options.lease, self.may_try_halted);
-        let is_rebuild = self.rules.rebuild.is_some();
+        let (part, feed_url, holder) = (self.part.clone(), self.feed_url.clone(), self.holder);
+        let (lease, halted_too) = (self.options.lease, self.may_try_halted);
         let taken: Option<(Stored, Blocked, bool)> = self
             .store
             .write(async move |tx: &mut Tx<'_>| {
-                if !is_rebuild {
-                    storage::ensure(tx, &name, &url).await?;
-                }
-                let Some(taken) = storage::take(tx, &name, &holder, lease_for, halted_too).await?
-                else {
+                let taking = Taking {
+                    holder: &holder,
+                    lease,
+                    halted_too,
+                    feed_url: &feed_url,
+                };
+                let Some(taken) = storage::take(tx, &part, &taking).await? else {
                     return Ok::<_, StoreError>(None);
                 };
-                let blocked = storage::events::blocked(tx, &name).await?;
-                let retrying =
-                    storage::events::list(tx, &name, Some(EventState::Retrying), 0, 1).await?;
-                Ok(Some((taken, blocked, !retrying.is_empty())))
+                let blocked = storage::events::blocked(tx, &part).await?;
+                let retrying = storage::events::is_retrying(tx, &part).await?;
+                Ok(Some((taken, blocked, retrying)))
             })
             .await?;
         let Some((taken, blocked, retrying)) = taken else {
@@ -65,19 +63,25 @@ impl Consumer {
 
     /// Why the subscription cannot be taken now; none when it can.
     async fn look(&mut self) -> Result<Option<StepOutcome>, ConsumerError> {
-        let name = self.name.clone();
+        let part = self.part.clone();
         let (found, clock) = self
             .store
             .read(async move |tx: &mut Tx<'_>| {
                 let clock = tx.lease_clock();
-                Ok::<_, StoreError>((storage::find(tx, &name).await?, clock))
+                Ok::<_, StoreError>((storage::find(tx, &part).await?, clock))
             })
             .await?;
         let Some(found) = found else {
-            // Its row was there at the first step: another instance has switched over, or this one has.
-            let is_over = self.rules.rebuild.is_some();
-            return Ok(is_over.then_some(StepOutcome::SwitchedOver));
+            // Its row was there before: another instance has switched over, or this one has.
+            return Ok(Some(if self.rules.rebuild.is_some() {
+                StepOutcome::SwitchedOver
+            } else {
+                StepOutcome::Resized
+            }));
         };
+        if found.subscription.partitions != self.part.of {
+            return Ok(Some(StepOutcome::Resized));
+        }
         #[cfg(feature = "faults")]
         if self.stale.is_none() {
             self.stale = found.subscription.cursor;
@@ -112,6 +116,7 @@ impl Consumer {
                 holder: self.holder,
             },
             cursor,
+            stop_at: subscription.resizing.map(|resizing| resizing.stop_at),
             begun: false,
             troubled: subscription.state != SubscriptionState::Running
                 || subscription.head.is_none(),
@@ -124,7 +129,7 @@ impl Consumer {
             renewed: now,
             looked: now,
         });
-        tracing::info!(subscription = %self.name, fence = subscription.fence, cursor = ?subscription.cursor.map(|cursor| cursor.to_string()), "taken");
+        tracing::info!(subscription = %self.part, fence = subscription.fence, cursor = ?subscription.cursor.map(|cursor| cursor.to_string()), "taken");
     }
 
     /// Resolves where a subscription begins that has no cursor yet, and saves that before anything is read.
@@ -138,7 +143,7 @@ impl Consumer {
         }
         let keeper = Keeper {
             store: &self.store,
-            name: &self.name,
+            part: &self.part,
             lease_for: self.options.lease,
         };
         let resolving = fetching.client().resolve(self.options.start_at);
@@ -171,18 +176,22 @@ impl Consumer {
             unhandled: 0,
             duplicates: 0,
         };
-        let (name, lease, lease_for) = (self.name.clone(), held.lease, self.options.lease);
-        let saved: bool = self
+        let (part, lease, lease_for) = (self.part.clone(), held.lease, self.options.lease);
+        let saved: Option<Option<Cursor>> = self
             .store
             .write(async move |tx: &mut Tx<'_>| {
-                storage::advance(tx, &name, &lease, lease_for, &advance).await
+                if part.of > 1 {
+                    return begin_together(tx, &part, &lease, cursor).await;
+                }
+                let saved = storage::advance(tx, &part, &lease, lease_for, &advance).await?;
+                Ok::<_, StoreError>(saved.then_some(Some(cursor)))
             })
             .await?;
-        if !saved {
+        let Some(begins) = saved else {
             self.let_go();
             return Ok(StepOutcome::Superseded);
-        }
-        held.cursor = Some(cursor);
+        };
+        held.cursor = begins;
         held.begun = true;
         Ok(StepOutcome::Taken)
     }
@@ -192,7 +201,7 @@ impl Consumer {
         let Some(lease) = self.held.as_ref().map(|held| held.lease) else {
             return Ok(false);
         };
-        let name = self.name.clone();
+        let part = self.part.clone();
         let (state, failures, next_try) = (doing.state, doing.failures, doing.next_try);
         let reason = doing.reason.map(str::to_owned);
         let head = self.fetching.as_ref().and_then(Fetching::head);
@@ -205,9 +214,9 @@ impl Consumer {
                     failures,
                     next_try,
                 };
-                let is_held = storage::note(tx, &name, &lease, &doing, head).await?;
+                let is_held = storage::note(tx, &part, &lease, &doing, head).await?;
                 if let (true, Some(next_try)) = (is_held, next_try) {
-                    storage::events::put_next_try(tx, &name, next_try).await?;
+                    storage::events::put_next_try(tx, &part, next_try).await?;
                 }
                 Ok(is_held)
             })
@@ -234,9 +243,9 @@ impl Consumer {
             return Ok(());
         };
         self.let_go();
-        let (name, lease) = (self.name.clone(), held.lease);
+        let (part, lease) = (self.part.clone(), held.lease);
         self.store
-            .write(async move |tx: &mut Tx<'_>| storage::release(tx, &name, &lease).await)
+            .write(async move |tx: &mut Tx<'_>| storage::release(tx, &part, &lease).await)
             .await
     }
 
@@ -248,4 +257,21 @@ impl Consumer {
             fetching.start_over();
         }
     }
+}
+
+/// The partitions of a subscription begin at the same place: at `cursor`, if none has begun anywhere else. Returns where this
+/// one begins; none when it is not held any more, or has a cursor by now.
+async fn begin_together(
+    tx: &mut Tx<'_>,
+    part: &Part,
+    lease: &Lease,
+    cursor: Cursor,
+) -> Result<Option<Option<Cursor>>, StoreError> {
+    storage::operators::touch(tx, &part.name).await?;
+    if storage::held_cursor(tx, part, lease).await? != Some(None) {
+        return Ok(None);
+    }
+    // Where another one has a cursor and this one has none, all began at the start.
+    let begun = storage::partitions::begin_at(tx, &part.name, cursor).await?;
+    Ok(Some(begun.then_some(cursor)))
 }

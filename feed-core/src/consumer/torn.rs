@@ -2,9 +2,9 @@
 
 use super::apply::{Applied, Batch, BatchError};
 use super::lease::Lease;
+use super::partition::Part;
 use super::storage::{self, Advance};
 use crate::error::StoreError;
-use crate::event::SubscriptionName;
 use crate::faults::{Bug, Point, at, planted};
 use crate::store::{Store, Tx};
 
@@ -53,13 +53,13 @@ impl Batch {
 /// With what the row is compared: what is true, or what a planted bug takes for it.
 pub(super) async fn forged(
     tx: &mut Tx<'_>,
-    name: &SubscriptionName,
+    part: &Part,
     held: &Lease,
     advance: &Advance,
 ) -> Result<(Lease, Advance), StoreError> {
     let (mut held, mut advance) = (*held, advance.clone());
     if (planted(Bug::NoFence) || planted(Bug::StaleCursorOnTakeOver))
-        && let Some(stored) = storage::find(tx, name).await?
+        && let Some(stored) = storage::find(tx, part).await?
     {
         advance.from = stored.subscription.cursor;
         if planted(Bug::NoFence) {

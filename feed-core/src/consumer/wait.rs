@@ -6,13 +6,17 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::operate::SubscriptionHandle;
+use super::ordering::OrderingKey;
+use super::partition::partition_of;
 use super::place::StartAt;
 use super::state::EventState;
+use super::storage::{self, Stored};
 use crate::client::{ClientError, FeedClient};
 use crate::error::StoreError;
-use crate::event::EventId;
+use crate::event::{Event, EventId};
 use crate::limits::{BACKOFF_MS_MIN, WATCH_INTERVAL_MS};
 use crate::position::{After, Cursor};
+use crate::store::Tx;
 
 /// Whether a subscription has applied an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,12 +43,24 @@ impl SubscriptionHandle {
     /// # Errors
     /// When the database fails.
     pub async fn wait_until(&self, cursor: Cursor, wait: Duration) -> Result<bool, StoreError> {
+        self.wait_until_passed(cursor, None, wait).await
+    }
+
+    /// Waits until the partition of `event`, which is that of `cursor`, has passed it; where it is not known which that is,
+    /// until all of them have.
+    async fn wait_until_passed(
+        &self,
+        cursor: Cursor,
+        event: Option<&Event>,
+        wait: Duration,
+    ) -> Result<bool, StoreError> {
         let deadline = Instant::now() + wait;
         let mut commits = self.store.commits();
         loop {
             // Interest is registered before looking, so that a commit in between is not missed.
             commits.mark_unchanged();
-            if has_passed(self.cursor().await?, cursor) {
+            let rows = self.rows().await?;
+            if passed(&rows, cursor, event) {
                 return Ok(true);
             }
             if Instant::now() >= deadline {
@@ -57,8 +73,15 @@ impl SubscriptionHandle {
         }
     }
 
+    async fn rows(&self) -> Result<Vec<Stored>, StoreError> {
+        let name = self.name.clone();
+        self.store
+            .read(async move |tx: &mut Tx<'_>| storage::find_all(tx, &name).await)
+            .await
+    }
+
     /// Waits up to `wait` until the subscription has applied the event with this id. Which place that is in the feed is
-    /// asked of the feed.
+    /// asked of the feed, and of a split subscription also which partition it belongs to, where the subject says that.
     ///
     /// # Errors
     /// When the database fails. A feed that cannot be asked is asked again until the time is over.
@@ -80,8 +103,17 @@ impl SubscriptionHandle {
                 cursor: self.cursor().await?,
             });
         };
+        let event = match self.rows().await?.len() {
+            0 | 1 => None,
+            // What is not told in time is not known, and all partitions are waited for.
+            _ => tokio::time::timeout_at(deadline, feed.event_at(cursor.position.get()))
+                .await
+                .ok()
+                .and_then(Result::ok),
+        };
+        let event = event.filter(|event| event.id == id);
         let left = deadline.saturating_duration_since(Instant::now());
-        if !self.wait_until(cursor, left).await? {
+        if !self.wait_until_passed(cursor, event.as_ref(), left).await? {
             return Ok(Reached::NotYet {
                 cursor: self.cursor().await?,
             });
@@ -132,6 +164,22 @@ fn says_unknown(error: &ClientError) -> bool {
         ClientError::Status { status, .. } => *status == StatusCode::NOT_FOUND,
         _ => false,
     }
+}
+
+/// Whether the event's partition has passed it.
+fn passed(rows: &[Stored], cursor: Cursor, event: Option<&Event>) -> bool {
+    if rows.is_empty() {
+        return has_passed(None, cursor);
+    }
+    // Which partition it belongs to is known where the subject decides on it.
+    let by_subject = |row: &Stored| row.ordering.as_deref() == Some(OrderingKey::Subject.as_str());
+    let own = event.filter(|_| rows.iter().all(by_subject)).map(|event| {
+        let partitions = u32::try_from(rows.len()).unwrap_or(1);
+        partition_of(event.subject.as_str(), partitions)
+    });
+    rows.iter()
+        .filter(|row| own.is_none_or(|own| own == row.number))
+        .all(|row| has_passed(row.subscription.cursor, cursor))
 }
 
 fn has_passed(stands: Option<Cursor>, wanted: Cursor) -> bool {

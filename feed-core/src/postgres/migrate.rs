@@ -12,7 +12,7 @@ use crate::error::StoreError;
 use crate::limits::POSTGRES_MIGRATE_MS_MAX;
 use crate::store::{Migrations, migrating};
 
-const OWN: [(&str, &str); 3] = [
+const OWN: [(&str, &str); 4] = [
     (
         "V1__feeds",
         include_str!("../../migrations/postgres/V1__feeds.sql"),
@@ -24,6 +24,10 @@ const OWN: [(&str, &str); 3] = [
     (
         "V3__timers",
         include_str!("../../migrations/postgres/V3__timers.sql"),
+    ),
+    (
+        "V4__partitions",
+        include_str!("../../migrations/postgres/V4__partitions.sql"),
     ),
 ];
 

@@ -11,7 +11,7 @@ use crate::error::StoreError;
 use crate::limits::WRITE_BUSY_MS_MAX;
 use crate::store::{Migrations, migrating};
 
-const OWN: [(&str, &str); 4] = [
+const OWN: [(&str, &str); 5] = [
     (
         "V1__feeds",
         include_str!("../../migrations/sqlite/V1__feeds.sql"),
@@ -27,6 +27,10 @@ const OWN: [(&str, &str); 4] = [
     (
         "V4__timers",
         include_str!("../../migrations/sqlite/V4__timers.sql"),
+    ),
+    (
+        "V5__partitions",
+        include_str!("../../migrations/sqlite/V5__partitions.sql"),
     ),
 ];
 

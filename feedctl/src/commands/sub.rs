@@ -3,7 +3,7 @@
 //! | file | what is in it |
 //! | --- | --- |
 //! | `list`, `show` | looking |
-//! | `pause`, `reset`, `events` | changing |
+//! | `pause`, `reset`, `events`, `partitions` | changing |
 //! | `database` | opening a database that is there, and what went wrong |
 //! | `change` | what all changes have in common: dry run, question, report |
 //! | `ask` | the question |
@@ -16,6 +16,7 @@ mod events;
 mod indent;
 mod json;
 mod list;
+mod partitions;
 mod pause;
 mod reset;
 mod show;
@@ -65,6 +66,8 @@ enum Command {
     Resume(pause::ResumeArgs),
     /// Put the cursor of a subscription elsewhere
     Reset(reset::Args),
+    /// Split a subscription into partitions that the instances share, or into another number of them
+    Partitions(partitions::Args),
     /// Let parked events be applied, after their cause was mended
     Retry(events::RetryArgs),
     /// Take parked or waiting events out: they are never applied
@@ -89,6 +92,7 @@ pub(crate) async fn run(args: Args, color: ColorWhen) -> Result<(), CliError> {
         Command::Pause(args) => pause::pause(args).await,
         Command::Resume(args) => pause::resume(args).await,
         Command::Reset(args) => reset::run(args).await,
+        Command::Partitions(args) => partitions::run(args).await,
         Command::Retry(args) => events::retry(args).await,
         Command::Drop(args) => events::drop(args).await,
         Command::Skip(args) => events::skip(args).await,

@@ -14,6 +14,7 @@ mod feed;
 mod process;
 mod sub;
 mod sub_changes;
+mod sub_partitions;
 mod subscriber;
 mod tail;
 mod tail_failures;

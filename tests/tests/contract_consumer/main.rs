@@ -26,6 +26,7 @@ mod model;
 mod once;
 mod operators;
 mod parking;
+mod partitions;
 mod polling;
 mod raw;
 mod reader;

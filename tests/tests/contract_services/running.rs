@@ -73,6 +73,7 @@ pub(crate) async fn order_svc(
             poll_interval: POLL_INTERVAL,
             lease: LEASE,
             retry_max: WAIT,
+            partitions: None,
         }),
     };
     let stop = CancellationToken::new();
@@ -97,6 +98,7 @@ pub(crate) async fn customer_svc(folder: &TempDir, orders_feed: Option<&str>) ->
             poll_interval: POLL_INTERVAL,
             lease: LEASE,
             retry_max: WAIT,
+            partitions: None,
         }),
     };
     let stop = CancellationToken::new();

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::consumer::handler_error::shortened;
+use crate::consumer::partition::{Part, key_hash};
 use crate::consumer::state::EventState;
 use crate::consumer::subscription::SubscriptionEvent;
 use crate::error::StoreError;
@@ -50,10 +51,11 @@ pub(in crate::consumer) async fn keep(
     let error = kept.error.map(|error| shortened(error.to_owned()));
     tx.execute(
         "INSERT INTO subscription_events
-             (subscription, event_id, position, ordering_key, state, event, error, attempts, next_try_us, changed_us)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+             (subscription, event_id, position, ordering_key, state, event, error, attempts, next_try_us, changed_us, key_hash)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          ON CONFLICT (subscription, event_id) DO UPDATE
-         SET position = excluded.position, ordering_key = excluded.ordering_key, state = excluded.state,
+         SET position = excluded.position, ordering_key = excluded.ordering_key, key_hash = excluded.key_hash,
+             state = excluded.state,
              error = excluded.error, attempts = excluded.attempts, next_try_us = excluded.next_try_us,
              changed_us = excluded.changed_us
          WHERE subscription_events.state = 'retrying'",
@@ -68,6 +70,7 @@ pub(in crate::consumer) async fn keep(
             kept.attempts.into(),
             kept.next_try.into(),
             now.into(),
+            key_hash(kept.ordering_key).into(),
         ],
     )
     .await
@@ -139,7 +142,7 @@ pub(in crate::consumer) async fn counts(
     Ok(parsed.collect())
 }
 
-/// What blocks a subscription's keys.
+/// What blocks the keys of a partition.
 pub(in crate::consumer) struct Blocked {
     /// The keys of which an event is parked, waits or is to be replayed.
     pub(in crate::consumer) keys: Vec<String>,
@@ -151,16 +154,16 @@ pub(in crate::consumer) struct Blocked {
 
 pub(in crate::consumer) async fn blocked(
     tx: &mut Tx<'_>,
-    name: &SubscriptionName,
+    part: &Part,
 ) -> Result<Blocked, StoreError> {
     let rows: Vec<(String, i64, i64)> = tx
         .query(
             "SELECT ordering_key, CAST(count(*) AS BIGINT),
                     CAST(sum(CASE state WHEN 'replaying' THEN 1 ELSE 0 END) AS BIGINT)
              FROM subscription_events
-             WHERE subscription = $1 AND state IN ('parked', 'waiting', 'replaying')
+             WHERE subscription = $1 AND state IN ('parked', 'waiting', 'replaying') AND key_hash % $2 = $3
              GROUP BY ordering_key",
-            &[name.as_str().into()],
+            &[part.name.as_str().into(), part.of.into(), part.number.into()],
         )
         .await?;
     let events = rows
@@ -190,14 +193,33 @@ pub(in crate::consumer) async fn attempts(
     Ok(row.map_or(0, |(attempts,)| attempts))
 }
 
+/// Whether an event of the partition is retried.
+pub(in crate::consumer) async fn is_retrying(
+    tx: &mut Tx<'_>,
+    part: &Part,
+) -> Result<bool, StoreError> {
+    let row: Option<(i64,)> = tx
+        .query_first(
+            "SELECT position FROM subscription_events
+             WHERE subscription = $1 AND state = 'retrying' AND key_hash % $2 = $3 LIMIT 1",
+            &[
+                part.name.as_str().into(),
+                part.of.into(),
+                part.number.into(),
+            ],
+        )
+        .await?;
+    Ok(row.is_some())
+}
+
 /// Nothing is retried any more: the cursor moves on.
 pub(in crate::consumer) async fn end_retrying(
     tx: &mut Tx<'_>,
-    name: &SubscriptionName,
+    part: &Part,
 ) -> Result<(), StoreError> {
     tx.execute(
-        "DELETE FROM subscription_events WHERE subscription = $1 AND state = 'retrying'",
-        &[name.as_str().into()],
+        "DELETE FROM subscription_events WHERE subscription = $1 AND state = 'retrying' AND key_hash % $2 = $3",
+        &[part.name.as_str().into(), part.of.into(), part.number.into()],
     )
     .await
     .map(drop)
@@ -206,12 +228,18 @@ pub(in crate::consumer) async fn end_retrying(
 /// When the event that is retried now is tried again.
 pub(in crate::consumer) async fn put_next_try(
     tx: &mut Tx<'_>,
-    name: &SubscriptionName,
+    part: &Part,
     next_try: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     tx.execute(
-        "UPDATE subscription_events SET next_try_us = $2 WHERE subscription = $1 AND state = 'retrying'",
-        &[name.as_str().into(), next_try.into()],
+        "UPDATE subscription_events SET next_try_us = $4
+         WHERE subscription = $1 AND state = 'retrying' AND key_hash % $2 = $3",
+        &[
+            part.name.as_str().into(),
+            part.of.into(),
+            part.number.into(),
+            next_try.into(),
+        ],
     )
     .await
     .map(drop)
@@ -221,12 +249,12 @@ pub(in crate::consumer) async fn put_next_try(
 /// one's time comes.
 pub(in crate::consumer) async fn due_key(
     tx: &mut Tx<'_>,
-    name: &SubscriptionName,
+    part: &Part,
 ) -> Result<Option<(String, DateTime<Utc>)>, StoreError> {
     tx.query_first(
         "SELECT ordering_key, coalesce(next_try_us, 0) AS due_us FROM subscription_events
-         WHERE subscription = $1 AND state = 'replaying' ORDER BY due_us, position LIMIT 1",
-        &[name.as_str().into()],
+         WHERE subscription = $1 AND state = 'replaying' AND key_hash % $2 = $3 ORDER BY due_us, position LIMIT 1",
+        &[part.name.as_str().into(), part.of.into(), part.number.into()],
     )
     .await
 }

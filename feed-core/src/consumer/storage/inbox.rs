@@ -25,7 +25,8 @@ pub(in crate::consumer) async fn is_new(
     Ok(inserted == 1)
 }
 
-/// Forgets what lies further back than an inbox keeps.
+/// Forgets what lies further back than an inbox keeps behind `position`: that of the partition that is least far, since the
+/// inbox is one for all of them.
 pub(in crate::consumer) async fn trim(
     tx: &mut Tx<'_>,
     name: &SubscriptionName,

@@ -4,30 +4,41 @@ use std::time::Duration;
 
 use crate::consumer::lease::HolderId;
 use crate::consumer::state::SubscriptionState;
-use crate::consumer::subscription::Subscription;
+use crate::consumer::subscription::{Resizing, Subscription};
 use crate::error::{InvalidValue, StoreError};
 use crate::event::SubscriptionName;
 use crate::position::Cursor;
 use crate::store::{FromRow, LeaseClock, Row};
 
-macro_rules! select_subscriptions {
-    ($rest:literal) => {
-        concat!(
-            "SELECT name, feed_url, cursor, recorded_us, head, head_seen_us, state, reason, failures, next_try_us, fence,
-                    holder, lease_boot, lease_until_ms, events, unhandled, duplicates, updated_us
-             FROM subscriptions ",
-            $rest
-        )
+/// What is read of a row.
+macro_rules! columns {
+    () => {
+        "name, partition, partitions, partitions_wanted, stop_at, ordering, feed_url, cursor, recorded_us, head, head_seen_us,
+         state, reason, failures, next_try_us, fence, holder, lease_boot, lease_until_ms, events, unhandled, duplicates,
+         updated_us"
     };
 }
 
-pub(in crate::consumer) const ALL: &str = select_subscriptions!("ORDER BY name");
-pub(super) const ONE: &str = select_subscriptions!("WHERE name = $1");
+macro_rules! select_subscriptions {
+    ($rest:literal) => {
+        concat!("SELECT ", columns!(), " FROM subscriptions ", $rest)
+    };
+}
+
+pub(super) use columns;
+
+pub(in crate::consumer) const ALL: &str = select_subscriptions!("ORDER BY name, partition");
+pub(super) const OF_NAME: &str = select_subscriptions!("WHERE name = $1 ORDER BY partition");
+pub(super) const ONE: &str = select_subscriptions!("WHERE name = $1 AND partition = $2");
 
 /// A row, with its lease.
 pub(in crate::consumer) struct Stored {
     pub(in crate::consumer) subscription: Subscription,
     pub(in crate::consumer) lease: Option<StoredLease>,
+    /// Which partition it is.
+    pub(in crate::consumer) number: u32,
+    /// By what it is split; none as long as no service has said it.
+    pub(in crate::consumer) ordering: Option<String>,
 }
 
 /// Until when the holder may count on being left alone.
@@ -77,6 +88,8 @@ impl FromRow for Stored {
         Ok(Stored {
             subscription: Subscription::from_row(row)?,
             lease,
+            number: row.get("partition")?,
+            ordering: row.get("ordering")?,
         })
     }
 }
@@ -85,6 +98,8 @@ impl FromRow for Subscription {
     fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
         let state: String = row.get("state")?;
         let holder: Option<HolderId> = row.get("holder")?;
+        let wanted: Option<u32> = row.get("partitions_wanted")?;
+        let stop_at: Option<i64> = row.get("stop_at")?;
         Ok(Subscription {
             name: SubscriptionName::new(row.get::<String>("name")?).map_err(corrupt)?,
             feed_url: row.get("feed_url")?,
@@ -103,6 +118,11 @@ impl FromRow for Subscription {
             unhandled: count(row, "unhandled")?,
             duplicates: count(row, "duplicates")?,
             updated: row.get("updated_us")?,
+            partitions: row.get("partitions")?,
+            resizing: wanted.zip(stop_at).map(|(to, stop_at)| Resizing {
+                to,
+                stop_at: u64::try_from(stop_at).unwrap_or(0),
+            }),
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use chrono::Utc;
-use feed_core::{Changed, Mode, OperateError, Operator, Store};
+use feed_core::{Changed, Mode, OperateError, Operator, Store, SubscriptionHandle};
 
 use super::Format;
 use super::ask::{self, Leave};
@@ -28,6 +28,23 @@ pub(super) struct Change {
     /// How it is written what changed
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
     output: Format,
+}
+
+/// Which partition of it.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct OfPartition {
+    /// Only this partition, from 0, of a subscription that is split [default: all]
+    #[arg(long, value_name = "N")]
+    partition: Option<u32>,
+}
+
+impl OfPartition {
+    pub(super) fn of(self, handle: SubscriptionHandle) -> SubscriptionHandle {
+        match self.partition {
+            Some(number) => handle.partition(number),
+            None => handle,
+        }
+    }
 }
 
 /// Who changes it.
@@ -74,6 +91,7 @@ pub(super) enum Command {
     Pause,
     Resume,
     Reset,
+    Partitions,
     Retry,
     Drop,
     Skip,
@@ -85,6 +103,7 @@ impl Command {
             Command::Pause => "pause",
             Command::Resume => "resume",
             Command::Reset => "reset",
+            Command::Partitions => "partitions",
             Command::Retry => "retry",
             Command::Drop => "drop",
             Command::Skip => "skip",
@@ -200,6 +219,10 @@ fn told(command: Command, changed: &Changed, as_what: Told) -> String {
         };
     } else {
         let _ = writeln!(text, "  state     {}", after.state);
+    }
+    if (before.partitions, before.resizing) != (after.partitions, after.resizing) {
+        let (from, to) = (text::partitions(before), text::partitions(after));
+        let _ = writeln!(text, "  split     {from} -> {to}");
     }
     if before.cursor != after.cursor {
         let (from, to) = (place(before.cursor), place(after.cursor));

@@ -3,7 +3,7 @@
 use feed_core::{Chosen, EventId};
 
 use super::ask::Leave;
-use super::change::{By, Change, Command, reason};
+use super::change::{By, Change, Command, OfPartition, reason};
 use super::database::subscription;
 use crate::cli::CliError;
 
@@ -38,7 +38,7 @@ Examples:
 
 const AFTER_SKIP: &str = "\
 For a subscription that retries an event, or halts at one. The cursor passes it, and it is kept as dropped, with your name and
-the reason. What depends on it may fail later.
+the reason. What depends on it may fail later. Where several partitions are stuck, each at another event, say which is meant.
 
 Exit codes: 0 done; 1 it is not stuck at an event, or nothing was changed since the answer was no; 2 wrong usage, or no such
 database or subscription.
@@ -97,6 +97,8 @@ pub(crate) struct SkipArgs {
     #[command(flatten)]
     change: Change,
     #[command(flatten)]
+    part: OfPartition,
+    #[command(flatten)]
     never: Never,
 }
 
@@ -145,7 +147,7 @@ pub(super) async fn skip(args: SkipArgs) -> Result<(), CliError> {
     change
         .database
         .with(async |store| {
-            let handle = subscription(store, &change.name)?;
+            let handle = args.part.of(subscription(store, &change.name)?);
             let act = async |mode| handle.skip(&operator, mode).await;
             change.make(store, Command::Skip, asks, act).await
         })

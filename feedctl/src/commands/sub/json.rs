@@ -31,6 +31,18 @@ pub(super) struct SubscriptionJson<'a> {
     unhandled: u64,
     duplicates: u64,
     changed: DateTime<Utc>,
+    /// How many there are, of a subscription that is split.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    split: Option<u32>,
+    /// How many there are to be, while that waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    split_to: Option<u32>,
+    /// The position at which all of them stop until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_at: Option<u64>,
+    /// By their numbers, from 0.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    partitions: Vec<PartitionJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kept: Option<KeptJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,6 +85,10 @@ impl<'a> SubscriptionJson<'a> {
             unhandled: subscription.unhandled,
             duplicates: subscription.duplicates,
             changed: subscription.updated,
+            split: Some(subscription.partitions).filter(|there| *there > 1),
+            split_to: subscription.resizing.map(|resizing| resizing.to),
+            stop_at: subscription.resizing.map(|resizing| resizing.stop_at),
+            partitions: Vec::new(),
             kept: None,
             events: None,
         }
@@ -93,9 +109,60 @@ impl<'a> SubscriptionJson<'a> {
         self
     }
 
+    /// With how each of its partitions is doing; without, where there is one.
+    pub(super) fn partitions(mut self, partitions: &'a [Subscription], now: DateTime<Utc>) -> Self {
+        if partitions.len() > 1 {
+            let all = (0..).zip(partitions);
+            self.partitions = all
+                .map(|(number, one)| PartitionJson::new(number, one, now))
+                .collect();
+        }
+        self
+    }
+
     pub(super) fn events(mut self, events: &'a [SubscriptionEvent]) -> Self {
         self.events = Some(events.iter().map(EventJson::new).collect());
         self
+    }
+}
+
+/// A partition of a subscription.
+#[derive(Debug, Serialize)]
+struct PartitionJson<'a> {
+    partition: u32,
+    state: &'static str,
+    reason: Option<&'a str>,
+    cursor: Option<String>,
+    position: u64,
+    lag_events: Option<u64>,
+    lag_seconds: Option<f64>,
+    failures: u32,
+    next_try: Option<DateTime<Utc>>,
+    holder: Option<&'a str>,
+    fence: i64,
+    /// Those that are this partition's.
+    passed: u64,
+    changed: DateTime<Utc>,
+}
+
+impl<'a> PartitionJson<'a> {
+    fn new(partition: u32, one: &'a Subscription, now: DateTime<Utc>) -> Self {
+        let Lag { events, time } = one.lag(now);
+        PartitionJson {
+            partition,
+            state: one.state.as_str(),
+            reason: one.reason.as_deref(),
+            cursor: one.cursor.map(|cursor| cursor.to_string()),
+            position: one.cursor.map_or(0, |cursor| cursor.position.get()),
+            lag_events: events,
+            lag_seconds: time.map(seconds),
+            failures: one.failures,
+            next_try: one.next_try,
+            holder: one.holder.as_deref(),
+            fence: one.fence,
+            passed: one.events,
+            changed: one.updated,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `feedctl sub ls`: every subscription in a line.
 
 use chrono::Utc;
-use feed_core::{EventState, Store, Subscription};
+use feed_core::{EventState, Store, Subscription, SubscriptionState};
 
 use super::Format;
 use super::database::{Database, failed, subscription};
@@ -18,6 +18,7 @@ const HOLDER_CHARS: usize = 8;
 
 const AFTER_HELP: &str = "\
 HEAD and LAG are as of the last time that an instance heard of the feed. HOLDER is the beginning of the running instance's id.
+Below a subscription that is split stand its partitions; it stands where the one does that is least far.
 
 Exit codes: 0 done; 2 wrong usage, or no such database.
 
@@ -36,8 +37,12 @@ pub(crate) struct Args {
     output: Format,
 }
 
-/// A subscription, and how many events are kept in each state.
-type Row = (Subscription, Vec<(EventState, u64)>);
+/// A subscription with its partitions, and how many events are kept in each state.
+struct Row {
+    subscription: Subscription,
+    partitions: Vec<Subscription>,
+    counts: Vec<(EventState, u64)>,
+}
 
 pub(super) async fn run(args: Args, color: ColorWhen) -> Result<(), CliError> {
     let rows = args.database.with(read).await?;
@@ -46,7 +51,11 @@ pub(super) async fn run(args: Args, color: ColorWhen) -> Result<(), CliError> {
             let now = Utc::now();
             let list: Vec<_> = rows
                 .iter()
-                .map(|(row, counts)| SubscriptionJson::new(row, now).kept(counts))
+                .map(|row| {
+                    SubscriptionJson::new(&row.subscription, now)
+                        .partitions(&row.partitions, now)
+                        .kept(&row.counts)
+                })
                 .collect();
             output::print_json(&list).await
         }
@@ -60,10 +69,13 @@ pub(super) async fn run(args: Args, color: ColorWhen) -> Result<(), CliError> {
 
 async fn read(store: &Store) -> Result<Vec<Row>, CliError> {
     let mut rows = Vec::new();
-    for row in store.subscriptions().await.map_err(failed)? {
-        let handle = subscription(store, row.name.as_str())?;
-        let counts = handle.counts().await.map_err(failed)?;
-        rows.push((row, counts));
+    for found in store.subscriptions().await.map_err(failed)? {
+        let handle = subscription(store, found.name.as_str())?;
+        rows.push(Row {
+            partitions: handle.partitions().await.map_err(failed)?,
+            counts: handle.counts().await.map_err(failed)?,
+            subscription: found,
+        });
     }
     Ok(rows)
 }
@@ -73,35 +85,56 @@ const COLUMNS: [&str; 9] = [
 ];
 
 fn table(rows: &[Row], colors: bool) -> String {
-    let cells: Vec<_> = rows.iter().map(cells).collect();
+    let lines: Vec<_> = rows.iter().flat_map(lines).collect();
     let widths: [usize; COLUMNS.len()] = std::array::from_fn(|column| {
-        let longest = cells.iter().map(|row| row[column].chars().count()).max();
+        let longest = lines
+            .iter()
+            .map(|(_, row)| row[column].chars().count())
+            .max();
         longest.unwrap_or(0).max(COLUMNS[column].len())
     });
     let mut text = line(&COLUMNS.map(str::to_owned), &widths, None);
-    for ((subscription, _), cells) in rows.iter().zip(&cells) {
-        let color = colors.then_some(color_of(subscription.state));
+    for (state, cells) in &lines {
+        let color = colors.then_some(color_of(*state));
         text.push_str(&line(cells, &widths, color));
     }
     text
 }
 
-fn cells((subscription, counts): &Row) -> [String; COLUMNS.len()] {
+/// A line for a subscription, and where it is split one for each of its partitions.
+fn lines(row: &Row) -> Vec<(SubscriptionState, [String; COLUMNS.len()])> {
     let count = |wanted: EventState| {
-        let found = counts.iter().find(|(state, _)| *state == wanted);
+        let found = row.counts.iter().find(|(state, _)| *state == wanted);
         found.map_or(0, |(_, count)| *count).to_string()
     };
+    let kept = [EventState::Parked, EventState::Waiting].map(count);
+    let name = row.subscription.name.to_string();
+    let mut lines = vec![(row.subscription.state, cells(name, &row.subscription, kept))];
+    if row.partitions.len() > 1 {
+        lines.extend((0..).zip(&row.partitions).map(|(number, one): (u32, _)| {
+            let nothing = [NOTHING, NOTHING].map(str::to_owned);
+            (one.state, cells(format!("  #{number}"), one, nothing))
+        }));
+    }
+    lines
+}
+
+fn cells(
+    name: String,
+    subscription: &Subscription,
+    [parked, waiting]: [String; 2],
+) -> [String; COLUMNS.len()] {
     let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
     let position =
         |cursor: Option<feed_core::Cursor>| cursor.map(|cursor| cursor.position.to_string());
     [
-        subscription.name.to_string(),
+        name,
         subscription.state.to_string(),
         position(subscription.cursor).unwrap_or_else(|| "0".to_owned()),
         or_nothing(position(subscription.head)),
         lag(subscription.lag(Utc::now())),
-        count(EventState::Parked),
-        count(EventState::Waiting),
+        parked,
+        waiting,
         or_nothing(
             subscription
                 .holder

@@ -1,6 +1,6 @@
 //! `feedctl sub pause` and `feedctl sub resume`.
 
-use super::change::{By, Change, Command};
+use super::change::{By, Change, Command, OfPartition};
 use super::database::subscription;
 use crate::cli::CliError;
 
@@ -10,7 +10,9 @@ Whoever holds the subscription applies nothing more from then on. It stays so, a
 Exit codes: 0 done; 2 wrong usage, or no such database or subscription.
 
 Examples:
-  feedctl sub pause customers/orders --database customer.db --why 'geos are being imported'";
+  feedctl sub pause customers/orders --database customer.db --why 'geos are being imported'
+  feedctl sub pause customers/orders --partition 2 --database customer.db
+      only that partition, of a subscription that is split";
 
 const AFTER_RESUME: &str = "\
 One that halts is tried again: mend what its reason says first. One that waits is tried at once.
@@ -25,6 +27,8 @@ Examples:
 pub(crate) struct PauseArgs {
     #[command(flatten)]
     change: Change,
+    #[command(flatten)]
+    part: OfPartition,
     #[command(flatten)]
     by: By,
     /// Why, for whoever finds it paused
@@ -42,6 +46,8 @@ pub(crate) struct PauseArgs {
 pub(crate) struct ResumeArgs {
     #[command(flatten)]
     change: Change,
+    #[command(flatten)]
+    part: OfPartition,
 }
 
 pub(super) async fn pause(args: PauseArgs) -> Result<(), CliError> {
@@ -49,7 +55,7 @@ pub(super) async fn pause(args: PauseArgs) -> Result<(), CliError> {
     change
         .database
         .with(async |store| {
-            let handle = subscription(store, &change.name)?;
+            let handle = args.part.of(subscription(store, &change.name)?);
             let act = async |mode| handle.pause(&operator, mode).await;
             change.make(store, Command::Pause, false, act).await
         })
@@ -61,7 +67,7 @@ pub(super) async fn resume(args: ResumeArgs) -> Result<(), CliError> {
     change
         .database
         .with(async |store| {
-            let handle = subscription(store, &change.name)?;
+            let handle = args.part.of(subscription(store, &change.name)?);
             let act = async |mode| handle.resume(mode).await;
             change.make(store, Command::Resume, false, act).await
         })

@@ -57,6 +57,9 @@ fn state(word: &str) -> Result<EventState, String> {
 /// What is shown.
 struct Seen {
     subscription: Subscription,
+    partitions: Vec<Subscription>,
+    /// What a change of their number waits for.
+    waits_for: Option<String>,
     counts: Vec<(EventState, u64)>,
     events: Vec<SubscriptionEvent>,
     /// Whether there are more of them.
@@ -75,11 +78,18 @@ pub(super) async fn run(args: Args, color: ColorWhen) -> Result<(), CliError> {
     match args.output {
         Format::Json => {
             let json = SubscriptionJson::new(&seen.subscription, now);
+            let json = json.partitions(&seen.partitions, now);
             output::print_json(&json.kept(&seen.counts).events(&seen.events)).await?;
         }
         Format::Text => {
             let colors = color.is_on();
             let mut shown = text::subscription(&seen.subscription, &seen.counts, now, colors);
+            shown.push_str(&text::split(
+                &seen.subscription,
+                &seen.partitions,
+                seen.waits_for.as_deref(),
+                colors,
+            ));
             shown.extend(seen.events.iter().map(|kept| text::event(kept, colors)));
             output::print(shown).await?;
         }
@@ -96,6 +106,8 @@ async fn read(store: &Store, args: &Args) -> Result<Seen, CliError> {
     let Some(found) = handle.status().await.map_err(failed)? else {
         return Err(unknown(store, &args.name).await);
     };
+    let partitions = handle.partitions().await.map_err(failed)?;
+    let waits_for = handle.resizing_waits_for().await.map_err(failed)?;
     let counts = handle.counts().await.map_err(failed)?;
     // One more than is shown, to tell whether there are any.
     let events = handle.events(args.state, args.after, args.limit + 1).await;
@@ -104,6 +116,8 @@ async fn read(store: &Store, args: &Args) -> Result<Seen, CliError> {
     events.truncate(args.limit as usize);
     Ok(Seen {
         subscription: found,
+        partitions,
+        waits_for,
         counts,
         events,
         more,

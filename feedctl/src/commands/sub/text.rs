@@ -51,6 +51,54 @@ pub(super) fn place(cursor: Option<Cursor>) -> String {
     )
 }
 
+/// Into how many partitions it is split, and is to be.
+pub(super) fn partitions(subscription: &Subscription) -> String {
+    let there = match subscription.partitions {
+        1 => "1 partition".to_owned(),
+        there => format!("{there} partitions"),
+    };
+    match subscription.resizing {
+        None => there,
+        Some(resizing) => format!(
+            "{there}, {} when all stand at position {}",
+            resizing.to, resizing.stop_at
+        ),
+    }
+}
+
+/// How the partitions of a subscription are doing; nothing where it is not split.
+pub(super) fn split(
+    subscription: &Subscription,
+    all: &[Subscription],
+    waits_for: Option<&str>,
+    colors: bool,
+) -> String {
+    if all.len() < 2 && waits_for.is_none() {
+        return String::new();
+    }
+    let mut text = format!("  split     {}\n", partitions(subscription));
+    if let Some(waits_for) = waits_for {
+        // Writing to a text does not fail.
+        let _ = writeln!(text, "            waits for {waits_for}");
+    }
+    for (number, one) in all.iter().enumerate() {
+        let state = Painted(one.state, colors.then_some(color_of(one.state)));
+        let _ = write!(
+            text,
+            "    #{number:<5} {state:<8} position {}, {}, holder {}",
+            one.cursor.map_or(0, |cursor| cursor.position.get()),
+            counted(one.events, "event"),
+            one.holder.as_deref().unwrap_or(NOTHING),
+        );
+        let reason = one.reason.as_deref().map(printable);
+        let _ = match reason {
+            Some(reason) => writeln!(text, "\n            {}", cut(&reason, ERROR_CHARS_MAX)),
+            None => writeln!(text),
+        };
+    }
+    text
+}
+
 /// All that is known of a subscription.
 pub(super) fn subscription(
     subscription: &Subscription,
