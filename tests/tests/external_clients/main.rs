@@ -14,6 +14,7 @@
 
 mod between;
 mod caching;
+mod deploy;
 mod feeds;
 mod nginx;
 mod openapi;

@@ -30,8 +30,8 @@ const READY_MAX: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(10);
 
 /// A running nginx. It is killed when this is dropped: it runs as one process.
-struct Nginx {
-    origin: String,
+pub(crate) struct Nginx {
+    pub(crate) origin: String,
     child: Child,
     folder: TempDir,
 }
@@ -39,10 +39,15 @@ struct Nginx {
 impl Nginx {
     /// Starts it in front of `upstream`: `/` is cached, `/plain/` is not, `/behind/a/proxy/` says who asked.
     async fn start(upstream: &str) -> Self {
+        Self::told(|folder, address| config_of(folder, address, upstream)).await
+    }
+
+    /// Starts it with what is made of its folder and its address.
+    pub(crate) async fn told(config_of: impl FnOnce(&TempDir, &str) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = free_address().unwrap();
         let config = folder.path().join("nginx.conf");
-        fs::write(&config, config_of(&folder, &address.to_string(), upstream)).unwrap();
+        fs::write(&config, config_of(&folder, &address.to_string())).unwrap();
         let log = fs::File::create(folder.path().join("stderr")).unwrap();
         let child = Command::new(tools::program("nginx").unwrap())
             .arg("-p")
@@ -94,7 +99,7 @@ impl Nginx {
     }
 
     /// What was asked below `/feeds/`, with what the cache said to it.
-    fn log(&self) -> Vec<(String, String)> {
+    pub(crate) fn log(&self) -> Vec<(String, String)> {
         let log = fs::read_to_string(self.folder.path().join("access.log")).unwrap();
         let lines = log.lines().filter_map(|line| line.split_once(' '));
         lines

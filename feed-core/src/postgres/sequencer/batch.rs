@@ -10,7 +10,7 @@ use super::statements::{
 };
 use crate::error::StoreError;
 use crate::faults::{Point, at};
-use crate::limits::POSTGRES_SEQUENCER_BATCHES_KEPT;
+use crate::limits::{POSTGRES_LOCK_MS_MAX, POSTGRES_SEQUENCER_BATCHES_KEPT};
 use crate::position::{Epoch, Position};
 use crate::postgres::failure::store_error;
 use crate::postgres::feeds::column;
@@ -45,10 +45,12 @@ impl Sequencer {
         channel: String,
     ) -> Result<Self, StoreError> {
         // Its searches go along an index, however much an estimate says there is to be found. They take as long as they
-        // take: one that was given up would never get through a large backlog.
+        // take: one that was given up would never get through a large backlog. Nor is waiting for another sequencer given
+        // up: that one is at work, or the server ends it.
         client
             .batch_execute(
-                "SET enable_seqscan = off; SET enable_bitmapscan = off; SET statement_timeout = 0",
+                "SET enable_seqscan = off; SET enable_bitmapscan = off; SET statement_timeout = 0;
+                 SET lock_timeout = 0",
             )
             .await
             .map_err(store_error)?;
@@ -201,7 +203,10 @@ impl Sequencer {
     /// what has no place is found by looking at all, while nobody appends.
     async fn take_up_again(&self, feed: i64, last: Last) -> Result<Sequenced, StoreError> {
         self.client
-            .batch_execute("LOCK TABLE outbox IN SHARE MODE")
+            // Whoever appends queues up behind this: it is given up and tried again when an appender takes long.
+            .batch_execute(&format!(
+                "SET LOCAL lock_timeout = {POSTGRES_LOCK_MS_MAX}; LOCK TABLE outbox IN SHARE MODE"
+            ))
             .await
             .map_err(store_error)?;
         let rows = self
