@@ -58,6 +58,8 @@ fn the_kubernetes_files_are_what_kubernetes_takes() {
 fn config_here(folder: &str, address: &str, instances: &[SocketAddr]) -> String {
     let config = std::fs::read_to_string(deploy().join("nginx.conf")).unwrap();
     let mut config = config
+        .replace("/tmp/", &format!("{folder}/"))
+        .replace("/var/cache/nginx", folder)
         .replace("worker_processes auto;", "daemon off; master_process off;")
         .replace(
             "access_log /dev/stdout;",
@@ -65,8 +67,6 @@ fn config_here(folder: &str, address: &str, instances: &[SocketAddr]) -> String 
                 "log_format cached '$upstream_cache_status $request_uri'; access_log {folder}/access.log cached;"
             ),
         )
-        .replace("/var/cache/nginx", folder)
-        .replace("/tmp/", &format!("{folder}/"))
         .replace("listen 8080;", &format!("listen {address};"));
     for (number, instance) in instances.iter().enumerate() {
         let name = format!("order-svc-{}:8081", number + 1);
