@@ -2,6 +2,7 @@
 //! feeds; all on one cluster, in one run.
 
 mod append;
+mod consume;
 mod delay;
 mod pages;
 
@@ -44,6 +45,7 @@ pub(crate) fn run(runtime: &Runtime, options: &Options) -> Result<(), Failure> {
         );
         append::run(&cluster, options).await?;
         delay::run(&cluster, options).await?;
+        consume::run(&cluster, options).await?;
         pages::run(&cluster, options).await
     })
 }
