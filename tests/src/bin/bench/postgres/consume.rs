@@ -99,7 +99,7 @@ async fn consume(
     }
     let took = began.elapsed();
     stop.cancel();
-    running.await?;
+    running.await??;
     store.close().await;
     Ok(f64::from(events) / took.as_secs_f64())
 }
