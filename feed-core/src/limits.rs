@@ -205,6 +205,13 @@ pub const POSTGRES_WRITERS_MAX: usize = 16;
 pub const POSTGRES_READERS_MAX: usize = 4;
 /// Longest time for connecting to PostgreSQL, or for getting a connection from a pool, in milliseconds.
 pub const POSTGRES_CONNECT_MS_MAX: u64 = 5_000;
+/// For how long a PostgreSQL server that said nothing is tried behind the others of its URL, in milliseconds.
+pub const POSTGRES_SILENT_MS: u64 = 30_000;
+/// How long a PostgreSQL server may leave what was sent to it unacknowledged, in milliseconds; then its connection ends.
+pub const POSTGRES_VANISHED_MS_MAX: u64 = 10_000;
+/// How long is waited for what PostgreSQL says to one statement, in milliseconds: longer than the statement may take, so
+/// that its own word comes first.
+pub const POSTGRES_ANSWER_MS_MAX: u64 = 6_000;
 /// Longest time that one statement may take on PostgreSQL, in milliseconds.
 pub const POSTGRES_STATEMENT_MS_MAX: u64 = 5_000;
 /// How long a statement waits for another transaction on PostgreSQL, in milliseconds; then its work is run again.

@@ -8,6 +8,7 @@ mod background;
 mod clock;
 mod failure;
 mod feeds;
+mod hosts;
 mod log;
 mod migrate;
 mod outbox;

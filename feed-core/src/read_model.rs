@@ -4,6 +4,7 @@
 //! follows the feed, as [`ReadQuery`], gets an answer that contains the event, or a problem that says why not yet. The
 //! waiting looks at the database, so any process may be the one that polls.
 
+use std::pin::pin;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::limits::{
     BACKOFF_MS_MIN, EVENT_NOT_APPLIED_RETRY_S, READ_MODEL_WAIT_MS_MAX, READ_MODEL_WAITERS_MAX,
 };
 use crate::position::{After, Cursor};
-use crate::server::{Problem, problem_types};
+use crate::server::{Problem, problem_types, resolve};
 use crate::store::{Log, Store};
 
 /// The query of a resource that is answered from a read model.
@@ -126,6 +127,48 @@ impl ReadModel {
             Problem::new(&problem_types::TOO_MANY_WAITERS, detail).retry_after(1)
         })?;
         let deadline = Instant::now() + Duration::from_millis(READ_MODEL_WAIT_MS_MAX);
+        let state = self.own.state().await?;
+        if !state.is_standbys {
+            let reached = self.applied(after, deadline).await?;
+            return self.answer(after, reached).await;
+        }
+        // It may be one of the service's own that the standby does not show yet.
+        let mut shown = pin!(self.becomes_own(after, deadline));
+        let mut applied = pin!(self.applied(after, deadline));
+        let reached = tokio::select! {
+            shown = &mut shown => match shown? {
+                true => return Ok(()),
+                false => applied.await?,
+            },
+            reached = &mut applied => match reached? {
+                Reached::Unknown if shown.await? => return Ok(()),
+                reached => reached,
+            },
+        };
+        match reached {
+            Reached::Unknown => Err(resolve::behind(&state)),
+            reached => self.answer(after, reached).await,
+        }
+    }
+
+    /// Whether the service's own database comes to show what was asked for.
+    async fn becomes_own(&self, after: ReadAfter, deadline: Instant) -> Result<bool, StoreError> {
+        let mut commits = self.own.commits();
+        loop {
+            // Interest is registered before looking, so that a change in between is not missed.
+            commits.mark_unchanged();
+            if self.is_own(after).await? {
+                return Ok(true);
+            }
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            let _ = tokio::time::timeout_at(deadline, commits.changed()).await;
+        }
+    }
+
+    /// How far the subscription comes with it.
+    async fn applied(&self, after: ReadAfter, deadline: Instant) -> Result<Reached, StoreError> {
         loop {
             let reached = match after {
                 ReadAfter::Event(id) => self.event(id, deadline).await?,
@@ -138,7 +181,7 @@ impl ReadModel {
             );
             let pause = Instant::now() + Duration::from_millis(BACKOFF_MS_MIN);
             if !passing || pause >= deadline {
-                return self.answer(after, reached).await;
+                return Ok(reached);
             }
             tokio::time::sleep_until(pause).await;
         }
@@ -146,7 +189,7 @@ impl ReadModel {
 
     async fn is_own(&self, after: ReadAfter) -> Result<bool, StoreError> {
         match after {
-            ReadAfter::Event(id) => Ok(self.own.event(id).await?.is_some()),
+            ReadAfter::Event(id) => self.own.has(id).await,
             // Before the first event of any feed there is nothing to wait for.
             ReadAfter::Cursor(cursor) if cursor.position.get() == 0 => Ok(true),
             ReadAfter::Cursor(cursor) => {

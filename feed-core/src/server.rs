@@ -26,7 +26,7 @@ mod problem_pages;
 mod problem_type;
 pub mod problem_types;
 mod query;
-mod resolve;
+pub(crate) mod resolve;
 mod respond;
 mod router;
 mod run;

@@ -1,17 +1,22 @@
 //! Where the database is, and how the way to it is protected.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::hosts::{self, Hosts};
 use crate::error::StoreError;
-use crate::limits::{POSTGRES_CONNECT_MS_MAX, POSTGRES_READERS_MAX, POSTGRES_WRITERS_MAX};
+use crate::limits::{
+    POSTGRES_CONNECT_MS_MAX, POSTGRES_READERS_MAX, POSTGRES_VANISHED_MS_MAX, POSTGRES_WRITERS_MAX,
+};
 
 /// What a `postgres://` URL says: libpq's parameters, and some of our own.
 ///
@@ -20,8 +25,7 @@ use crate::limits::{POSTGRES_CONNECT_MS_MAX, POSTGRES_READERS_MAX, POSTGRES_WRIT
 /// - `sslrootcert` is a file of PEM certificates that are trusted for `verify-full`; without it, those of the system are.
 /// - `writers` and `readers` bound the connections of one process.
 pub(super) struct Address {
-    pub(super) config: tokio_postgres::Config,
-    pub(super) tls: MakeRustlsConnect,
+    pub(super) hosts: Hosts,
     pub(super) writers: usize,
     pub(super) readers: usize,
     /// For error messages: without user and password.
@@ -36,7 +40,7 @@ pub(super) fn parse(url: &str) -> Result<Address, StoreError> {
     };
     // Several hosts make no URL that `Url` reads, so the query is cut off before it is looked at.
     let (base, query) = url.split_once('?').unwrap_or((url, ""));
-    let mut kept = url::form_urlencoded::Serializer::new(String::new());
+    let mut kept = Vec::new();
     let (mut mode, mut root_file) = ("prefer".to_owned(), None);
     let (mut writers, mut readers) = (POSTGRES_WRITERS_MAX, POSTGRES_READERS_MAX);
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -45,21 +49,8 @@ pub(super) fn parse(url: &str) -> Result<Address, StoreError> {
             "sslrootcert" => root_file = Some(value.into_owned()),
             "writers" => writers = connections(&name, &value).map_err(wrong)?,
             "readers" => readers = connections(&name, &value).map_err(wrong)?,
-            _ => drop(kept.append_pair(&name, &value)),
+            _ => kept.push((name.into_owned(), value.into_owned())),
         }
-    }
-    // A space is `+` in a form, and `%20` in libpq's URLs.
-    let kept = kept.finish().replace('+', "%20");
-    let cleaned = if kept.is_empty() {
-        base.to_owned()
-    } else {
-        format!("{base}?{kept}")
-    };
-    let mut config: tokio_postgres::Config = cleaned
-        .parse()
-        .map_err(|error: tokio_postgres::Error| wrong(explain(&error)))?;
-    if config.get_dbname().is_none() {
-        return Err(wrong("it names no database: …/NAME".to_owned()));
     }
     let (ssl, verified) = match mode.as_str() {
         "disable" => (SslMode::Disable, false),
@@ -72,28 +63,48 @@ pub(super) fn parse(url: &str) -> Result<Address, StoreError> {
             )));
         }
     };
+    let each = hosts::apart(base, &kept)
+        .into_iter()
+        .map(|base| config(&base, &kept, ssl).map_err(wrong))
+        .collect::<Result<Vec<_>, _>>()?;
+    let tls = client_config(verified, root_file.as_deref()).map_err(wrong)?;
+    Ok(Address {
+        hosts: Hosts::new(each, MakeRustlsConnect::new(tls)),
+        writers,
+        readers,
+        shown,
+    })
+}
+
+/// The settings of a connection to what `base` names, with the parameters of `query`.
+fn config(base: &str, query: &[(String, String)], ssl: SslMode) -> Result<Config, String> {
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(query)
+        .finish();
+    // A space is `+` in a form, and `%20` in libpq's URLs.
+    let query = query.replace('+', "%20");
+    let url = if query.is_empty() {
+        base.to_owned()
+    } else {
+        format!("{base}?{query}")
+    };
+    let mut config: Config = url
+        .parse()
+        .map_err(|error: tokio_postgres::Error| explain(&error))?;
+    if config.get_dbname().is_none() {
+        return Err("it names no database: …/NAME".to_owned());
+    }
     config.ssl_mode(ssl);
     if config.get_application_name().is_none() {
         config.application_name("feedway");
     }
     if config.get_connect_timeout().is_none() {
-        config.connect_timeout(std::time::Duration::from_millis(POSTGRES_CONNECT_MS_MAX));
+        config.connect_timeout(Duration::from_millis(POSTGRES_CONNECT_MS_MAX));
     }
     // A server that is gone without a word is noticed by this; so is a connection that a firewall forgot.
-    config.tcp_user_timeout(std::time::Duration::from_millis(
-        crate::limits::VANISHED_MS_MAX,
-    ));
-    config.keepalives_idle(std::time::Duration::from_millis(
-        crate::limits::KEEPALIVE_MS,
-    ));
-    let tls = client_config(verified, root_file.as_deref()).map_err(wrong)?;
-    Ok(Address {
-        config,
-        tls: MakeRustlsConnect::new(tls),
-        writers,
-        readers,
-        shown,
-    })
+    config.tcp_user_timeout(Duration::from_millis(POSTGRES_VANISHED_MS_MAX));
+    config.keepalives_idle(Duration::from_millis(POSTGRES_VANISHED_MS_MAX));
+    Ok(config)
 }
 
 fn connections(name: &str, value: &str) -> Result<usize, String> {
@@ -221,9 +232,12 @@ mod tests {
             (address.writers, address.readers),
             (3, POSTGRES_READERS_MAX)
         );
-        assert_eq!(address.config.get_options(), Some("-c search_path=orders"));
-        assert_eq!(address.config.get_hosts().len(), 2);
-        assert_eq!(address.config.get_ssl_mode(), SslMode::Require);
+        let config = address.hosts.config();
+        assert_eq!(config.get_options(), Some("-c search_path=orders"));
+        assert_eq!(config.get_ssl_mode(), SslMode::Require);
+        assert_eq!(config.get_user(), Some("anna"));
+        assert_eq!(config.get_ports(), [5433]);
+        assert_eq!(address.hosts.count(), 2);
         assert!(!address.shown.contains("secret"), "{}", address.shown);
     }
 

@@ -10,8 +10,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::address::Address;
 use super::clock::DatabaseClock;
+use super::failure::store_error;
 use super::sequencer::Sequencer;
-use super::sessions::{Connected, connect};
+use super::sessions::{Connected, answered, connect};
 use crate::error::StoreError;
 use crate::limits::{
     BACKOFF_MS_MIN, POSTGRES_LISTEN_LOOK_MS, POSTGRES_RECONNECT_MS_MAX, POSTGRES_SEQUENCE_LOOK_MS,
@@ -88,6 +89,11 @@ async fn sequence_until_error(shared: &Shared) -> Result<std::convert::Infallibl
         if looked.is_none_or(|at| at.elapsed() >= interval) {
             let (is_standby, ms) = sequencer.look().await?;
             shared.clock.set(ms);
+            if follows && !is_standby && looked.is_some() {
+                tracing::info!("the database takes writes now: it was a standby");
+            } else if is_standby && looked.is_none() {
+                tracing::info!("the database is a standby: it is read until it is promoted");
+            }
             follows = is_standby;
             looked = Some(tokio::time::Instant::now());
         }
@@ -141,12 +147,21 @@ async fn listen(shared: Arc<Shared>) -> StoreError {
     };
     let mut listens = false;
     loop {
-        if !listens {
-            // Refused by a standby, which may become a primary.
-            listens = client
-                .batch_execute(&format!("LISTEN \"{}\"", shared.channel))
-                .await
-                .is_ok();
+        // Also to know that the connection is alive: one that is not says nothing of it, as a standby tells of no batch.
+        let asked = answered(client.query_one("SELECT pg_is_in_recovery()", &[])).await;
+        let is_standby = match asked {
+            Ok(Ok(row)) => row.try_get(0).unwrap_or(true),
+            Ok(Err(error)) => return store_error(error),
+            Err(error) => return error,
+        };
+        if !listens && !is_standby {
+            let listen = format!("LISTEN \"{}\"", shared.channel);
+            match answered(client.batch_execute(&listen)).await {
+                Ok(listening) => listens = listening.is_ok(),
+                Err(error) => return error,
+            }
+            // What was told before it listened.
+            shared.announce();
         }
         let look = Duration::from_millis(if listens {
             POSTGRES_LISTEN_LOOK_MS

@@ -35,6 +35,13 @@ impl Furthest {
     pub(super) fn pass(&self, state: &FeedState) -> Result<(), StoreError> {
         let mut furthest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *furthest {
+            // One that did not get to the newest stretch is behind, wherever its head is.
+            Some((history, position)) if state.is_standbys && begins(history, &state.history) => {
+                return Err(StoreError::Unavailable(format!(
+                    "the standby does not know yet that feed {:?} went on in another epoch, {position} was served already",
+                    state.identity.name.as_str()
+                )));
+            }
             // A history with another stretch is another one: after a fork, less may be all there is.
             Some((history, position)) if *history == state.history => {
                 if state.is_standbys && state.head.position < *position {
@@ -50,6 +57,12 @@ impl Furthest {
         }
         Ok(())
     }
+}
+
+/// Whether `shorter` is the beginning of `longer`, and not all of it.
+fn begins(longer: &History, shorter: &History) -> bool {
+    let (longer, shorter) = (longer.epochs(), shorter.epochs());
+    longer.len() > shorter.len() && longer.starts_with(shorter)
 }
 
 /// The feeds that were asked for until now.

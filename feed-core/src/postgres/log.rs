@@ -192,6 +192,20 @@ pub(super) async fn event_by_id(
     Ok(reading.events.into_iter().next())
 }
 
+/// Whether the feed's outbox has the event, with a place or without.
+#[cfg(all(feature = "client", feature = "server"))]
+pub(super) async fn is_appended(
+    client: &deadpool_postgres::Object,
+    feeds: &Feeds,
+    name: &FeedName,
+    id: EventId,
+) -> Result<bool, StoreError> {
+    let feed = feeds.find(client, name).await?;
+    let id = Uuid::from_bytes(*id.as_bytes());
+    let sql = "SELECT true FROM outbox WHERE id = $1 AND feed = $2";
+    Ok(!values(client, sql, &[&id, &feed.number]).await?.is_empty())
+}
+
 pub(super) async fn search(
     client: &deadpool_postgres::Object,
     feed: &Feed,

@@ -1,5 +1,8 @@
 //! Connections: how each is set up, and the pools of them.
 
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
 };
@@ -10,8 +13,8 @@ use super::address::{Address, explain};
 use super::failure::store_error;
 use crate::error::StoreError;
 use crate::limits::{
-    POSTGRES_CONNECT_MS_MAX, POSTGRES_IDLE_IN_TRANSACTION_MS_MAX, POSTGRES_LOCK_MS_MAX,
-    POSTGRES_STATEMENT_MS_MAX,
+    POSTGRES_ANSWER_MS_MAX, POSTGRES_CONNECT_MS_MAX, POSTGRES_IDLE_IN_TRANSACTION_MS_MAX,
+    POSTGRES_LOCK_MS_MAX, POSTGRES_STATEMENT_MS_MAX,
 };
 
 /// What every session is set to. The isolation is what the statements count on; commits are durable before they are
@@ -36,9 +39,9 @@ async fn prepare(client: &Client) -> Result<(), tokio_postgres::Error> {
 
 /// A pool of `size` connections, none of them opened yet.
 pub(super) fn pool(address: &Address, size: usize) -> Result<Pool, StoreError> {
-    let manager = Manager::from_config(
-        address.config.clone(),
-        address.tls.clone(),
+    let manager = Manager::from_connect(
+        address.hosts.config().clone(),
+        address.hosts.clone(),
         ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         },
@@ -51,7 +54,7 @@ pub(super) fn pool(address: &Address, size: usize) -> Result<Pool, StoreError> {
         .max_size(size)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(wait))
-        .create_timeout(Some(wait))
+        .create_timeout(Some(address.hosts.connect_max() + wait))
         .post_create(prepared)
         .build()
         .map_err(|error| StoreError::Open {
@@ -86,7 +89,9 @@ pub(super) async fn connect(
     address: &Address,
     told: impl FnMut(AsyncMessage) + Send + 'static,
 ) -> Result<Connected, StoreError> {
-    let connected = address.config.connect(address.tls.clone()).await;
+    let limit = address.hosts.connect_max();
+    let connected = tokio::time::timeout(limit, address.hosts.connect()).await;
+    let connected = connected.map_err(|_| silent(&address.shown))?;
     let (client, connection) = connected.map_err(|error| match error.as_db_error() {
         // A wrong password or a missing database does not come right by itself.
         Some(said) if matches!(said.code().code().get(..2), Some("28" | "3D")) => {
@@ -98,8 +103,69 @@ pub(super) async fn connect(
         _ => StoreError::Unavailable(format!("{}: {}", address.shown, explain(&error))),
     })?;
     let driver = AbortOnDropHandle::new(tokio::spawn(drive(connection, told)));
-    prepare(&client).await.map_err(store_error)?;
+    let prepared = answered(prepare(&client)).await?;
+    prepared.map_err(store_error)?;
     Ok(Connected { client, driver })
+}
+
+/// What comes of a question that the server answers at once, or has to give up before long.
+///
+/// # Errors
+/// When nothing is heard of it: nobody knows in which state the connection is then.
+pub(super) async fn answered<T>(asked: impl Future<Output = T>) -> Result<T, StoreError> {
+    let limit = std::time::Duration::from_millis(POSTGRES_ANSWER_MS_MAX);
+    let answered = tokio::time::timeout(limit, asked).await;
+    answered.map_err(|_| silent("the database"))
+}
+
+fn silent(server: &str) -> StoreError {
+    StoreError::Unavailable(format!("{server} says nothing"))
+}
+
+/// A connection that goes back to its pool, unless its server has gone silent.
+pub(super) struct Lent {
+    /// Taken away when this is dropped.
+    object: Option<Object>,
+    silent: AtomicBool,
+}
+
+impl Lent {
+    pub(super) async fn from(pool: &Pool) -> Result<Self, StoreError> {
+        Ok(Lent {
+            object: Some(take(pool).await?),
+            silent: AtomicBool::new(false),
+        })
+    }
+
+    /// What comes of reading by it.
+    ///
+    /// # Errors
+    /// That of reading, or when nothing is heard of the server.
+    pub(super) async fn reads<T>(
+        &self,
+        reading: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let read = answered(reading).await;
+        self.silent.fetch_or(read.is_err(), Ordering::Relaxed);
+        read?
+    }
+}
+
+impl Deref for Lent {
+    type Target = Object;
+
+    #[allow(clippy::expect_used, reason = "it is there until the end")]
+    fn deref(&self) -> &Object {
+        self.object.as_ref().expect("a connection")
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let (Some(object), true) = (self.object.take(), self.silent.load(Ordering::Relaxed)) {
+            drop(Object::take(object));
+        }
+    }
 }
 
 /// Drives a connection until it ends.

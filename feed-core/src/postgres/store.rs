@@ -10,8 +10,10 @@ use tokio_util::task::{LocalPoolHandle, TaskTracker};
 use super::address;
 use super::background::{Background, Shared, run_batches};
 use super::clock::DatabaseClock;
+use super::failure::on_a_standby;
 use super::feeds::{self, Feeds};
 use super::sequencer::Sequencer;
+use super::sessions::Lent;
 use super::tx::Access;
 use super::{log, migrate, scan, sessions, work};
 use crate::error::StoreError;
@@ -116,7 +118,9 @@ impl PostgresStore {
         feed: FeedName,
         window: Window,
     ) -> Result<(FeedState, Vec<Event>), StoreError> {
-        log::read(&self.reader().await?, &self.inner.feeds, &feed, window).await
+        let reader = self.reader().await?;
+        let read = log::read(&reader, &self.inner.feeds, &feed, window);
+        reader.reads(read).await
     }
 
     pub(crate) async fn read_event(
@@ -124,7 +128,16 @@ impl PostgresStore {
         feed: FeedName,
         id: EventId,
     ) -> Result<Option<Event>, StoreError> {
-        log::event_by_id(&self.reader().await?, &self.inner.feeds, &feed, id).await
+        let reader = self.reader().await?;
+        let read = log::event_by_id(&reader, &self.inner.feeds, &feed, id);
+        reader.reads(read).await
+    }
+
+    #[cfg(all(feature = "client", feature = "server"))]
+    pub(crate) async fn has_event(&self, feed: FeedName, id: EventId) -> Result<bool, StoreError> {
+        let reader = self.reader().await?;
+        let found = log::is_appended(&reader, &self.inner.feeds, &feed, id);
+        reader.reads(found).await
     }
 
     pub(crate) async fn scan_log(
@@ -135,7 +148,8 @@ impl PostgresStore {
         limit: u32,
     ) -> Result<Scan, StoreError> {
         let reader = self.reader().await?;
-        scan::scan(&reader, &self.inner.feeds, &feed, after, &filter, limit).await
+        let scan = scan::scan(&reader, &self.inner.feeds, &feed, after, &filter, limit);
+        reader.reads(scan).await
     }
 
     pub(crate) async fn cursor_before(
@@ -143,7 +157,9 @@ impl PostgresStore {
         feed: FeedName,
         time: DateTime<Utc>,
     ) -> Result<Cursor, StoreError> {
-        scan::cursor_before(&self.reader().await?, &self.inner.feeds, &feed, time).await
+        let reader = self.reader().await?;
+        let found = scan::cursor_before(&reader, &self.inner.feeds, &feed, time);
+        reader.reads(found).await
     }
 
     pub(crate) async fn recorded_behind(
@@ -152,18 +168,22 @@ impl PostgresStore {
         positions: Vec<Position>,
     ) -> Result<RecordedBehind, StoreError> {
         let reader = self.reader().await?;
-        scan::recorded_behind(&reader, &self.inner.feeds, &feed, &positions).await
+        let found = scan::recorded_behind(&reader, &self.inner.feeds, &feed, &positions);
+        reader.reads(found).await
     }
 
     pub(crate) async fn create_feed(&self, config: FeedConfig) -> Result<FeedState, StoreError> {
         let name = config.name.clone();
         // Looked for first: on a standby it can only be there.
         let reader = self.reader().await?;
-        let found = self.inner.feeds.find(&reader, &name).await;
+        let found = reader.reads(self.inner.feeds.find(&reader, &name)).await;
         let feed = match found {
             Err(StoreError::UnknownFeed(_)) => {
                 let mut writer = sessions::take(&self.inner.writers).await?;
-                feeds::insert(&mut writer, &config).await?;
+                match feeds::insert(&mut writer, &config).await {
+                    Err(StoreError::ReadOnly) => return Err(on_a_standby()),
+                    inserted => inserted?,
+                }
                 self.inner.feeds.find(&writer, &name).await?
             }
             found => found?,
@@ -178,7 +198,7 @@ impl PostgresStore {
         reason: String,
     ) -> Result<FeedState, StoreError> {
         let reader = self.reader().await?;
-        let found = self.inner.feeds.find(&reader, &feed).await?;
+        let found = reader.reads(self.inner.feeds.find(&reader, &feed)).await?;
         let sequencer = self.sequencer().await?;
         // What was committed until now belongs to the stretch that ends.
         run_batches(&self.inner.shared, &sequencer.0).await?;
@@ -200,6 +220,10 @@ impl PostgresStore {
         let shared = &self.inner.shared;
         let connected = sessions::connect(&shared.address, |_| {}).await?;
         let sequencer = Sequencer::new(connected.client, shared.channel.clone()).await?;
+        let (is_standby, _) = sequencer.look().await?;
+        if is_standby {
+            return Err(on_a_standby());
+        }
         Ok((sequencer, connected.driver))
     }
 
@@ -226,11 +250,11 @@ impl PostgresStore {
         self.inner.readers.close();
     }
 
-    async fn reader(&self) -> Result<Object, StoreError> {
+    async fn reader(&self) -> Result<Lent, StoreError> {
         if self.running.is_closed() {
             return Err(StoreError::Closed);
         }
-        sessions::take(&self.inner.readers).await
+        Lent::from(&self.inner.readers).await
     }
 }
 
@@ -247,7 +271,7 @@ impl Inner {
         let object = sessions::take(pool).await?;
         let ran = work::run(work, &object, access, &self.feeds, &self.shared.clock).await;
         if ran.spoilt {
-            // Dropped instead of going back: the server ends its transaction.
+            // Dropped instead of going back: the server ends its transaction, and the next one may lead elsewhere.
             drop(Object::take(object));
         }
         if ran.announced {

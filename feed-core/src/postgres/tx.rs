@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::{DateTime, Utc};
 use futures_util::future::{join, join3};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row as PostgresRow, Statement};
 
@@ -88,6 +89,8 @@ pub(crate) struct PostgresTx<'c> {
     pub(super) again: bool,
     /// It is aborted: nothing of it can be committed.
     pub(super) aborted: bool,
+    /// It was to write, and its server only reads: the next one may be on another connection.
+    pub(super) on_a_standby: bool,
     statements: Statements,
     pub(super) feeds: &'c Feeds,
     clock: Option<&'c DatabaseClock>,
@@ -106,6 +109,7 @@ impl<'c> PostgresTx<'c> {
             begun: false,
             again: false,
             aborted: false,
+            on_a_standby: false,
             statements: Statements::default(),
             feeds,
             clock: Some(clock),
@@ -120,6 +124,7 @@ impl<'c> PostgresTx<'c> {
             begun: true,
             again: false,
             aborted: false,
+            on_a_standby: false,
             statements: Statements::default(),
             feeds,
             clock: None,
@@ -161,10 +166,30 @@ impl<'c> PostgresTx<'c> {
             self.aborted = true;
             self.again |= error.code().is_some_and(is_worth_another_try);
             match (store_error(error), self.access) {
-                (StoreError::ReadOnly, Access::Write) => on_a_standby(),
+                (StoreError::ReadOnly, Access::Write) => {
+                    self.on_a_standby = true;
+                    on_a_standby()
+                }
                 (error, _) => error,
             }
         })
+    }
+
+    /// As [`settle`](Self::settle), for a statement that may have begun the transaction in the same packet.
+    fn settle_begun<T>(
+        &mut self,
+        begun: Result<(), tokio_postgres::Error>,
+        done: Result<T, tokio_postgres::Error>,
+    ) -> Result<T, StoreError> {
+        match begun {
+            // There is nothing in our BEGIN that a server does not know: it may not write while it follows another one.
+            Err(error) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
+                self.aborted = true;
+                self.on_a_standby = true;
+                Err(on_a_standby())
+            }
+            begun => self.settle(begun.and(done)),
+        }
     }
 
     async fn prepared(&mut self, sql: &str, given: usize) -> Result<Statement, StoreError> {
@@ -193,7 +218,7 @@ impl<'c> PostgresTx<'c> {
         let (client, begin) = self.client_and_beginning();
         let run = client.execute(&statement, parameters);
         let done = join(begin, run).await;
-        self.settle(done.0.and(done.1))
+        self.settle_begun(done.0, done.1)
     }
 
     /// The rows of a statement.
@@ -208,7 +233,7 @@ impl<'c> PostgresTx<'c> {
         let (client, begin) = self.client_and_beginning();
         let run = client.query(&statement, parameters);
         let done = join(begin, run).await;
-        self.settle(done.0.and(done.1))
+        self.settle_begun(done.0, done.1)
     }
 
     /// Two statements one behind the other in one packet, of which the second one's rows are wanted: it sees what was
@@ -228,7 +253,7 @@ impl<'c> PostgresTx<'c> {
             client.query(&statement, second.1),
         );
         let done = join3(begin, before, run).await;
-        self.settle(done.0.and(done.1).and(done.2))
+        self.settle_begun(done.0, done.1.and(done.2))
     }
 
     /// The client, and what begins the transaction if nothing did yet. That is to be polled first and together with the
@@ -257,7 +282,7 @@ impl<'c> PostgresTx<'c> {
         let (client, begin) = self.client_and_beginning();
         let run = client.batch_execute(sql);
         let done = join(begin, run).await;
-        self.settle(done.0.and(done.1))
+        self.settle_begun(done.0, done.1)
     }
 
     pub(crate) async fn execute(

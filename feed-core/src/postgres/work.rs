@@ -12,6 +12,7 @@ use rand::RngExt;
 use super::clock::DatabaseClock;
 use super::failure::{on_a_standby, store_error};
 use super::feeds::Feeds;
+use super::sessions::answered;
 use super::tx::{Access, PostgresTx};
 use crate::error::StoreError;
 use crate::faults::{Point, at, wall_clock};
@@ -86,7 +87,7 @@ where
             false,
         );
     };
-    let again = inner.again;
+    let (again, on_a_standby_now) = (inner.again, inner.on_a_standby);
     let ran = |result, announced, spoilt| Ran {
         result,
         announced,
@@ -103,12 +104,12 @@ where
         Ok(value) => value,
         Err(error) => {
             // A statement that is still under way is waited for by nobody: the connection goes, and with it the transaction.
-            let spoilt = timed_out || object.batch_execute("ROLLBACK").await.is_err();
+            let spoilt = timed_out || on_a_standby_now || !ends(object, "ROLLBACK").await;
             return (ran(Err(error), false, spoilt), again);
         }
     };
     if access == Access::Read {
-        let spoilt = object.batch_execute("COMMIT").await.is_err();
+        let spoilt = !ends(object, "COMMIT").await;
         return (ran(Ok(value), false, spoilt), false);
     }
     at(Point::BeforeCommit);
@@ -125,7 +126,7 @@ where
                 // Whether it was committed is not known.
                 error => error,
             };
-            let spoilt = object.batch_execute("ROLLBACK").await.is_err();
+            let spoilt = !ends(object, "ROLLBACK").await;
             (ran(Err(error.into()), true, spoilt), again)
         }
         Err(_) => {
@@ -135,6 +136,11 @@ where
             (ran(Err(error.into()), true, true), false)
         }
     }
+}
+
+/// Ends a transaction of which nothing is left to be lost. Not, when nothing is heard of the server.
+async fn ends(object: &Object, statement: &str) -> bool {
+    matches!(answered(object.batch_execute(statement)).await, Ok(Ok(())))
 }
 
 /// Polls the work. It may be pending for statements of its transaction only: whatever else it waits for would keep locks,

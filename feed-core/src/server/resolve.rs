@@ -94,7 +94,7 @@ fn diverged(state: &FeedState, asked: Cursor, ours: Cursor) -> Problem {
 }
 
 /// A standby does not know yet what was asked for; whether there is such a thing is known by the primary.
-pub(super) fn behind(state: &FeedState) -> Problem {
+pub(crate) fn behind(state: &FeedState) -> Problem {
     Problem::new(
         &problem_types::FEED_BEHIND,
         format!(

@@ -117,6 +117,20 @@ impl Log {
         on_store!(&self.store.backend, store => store.read_event(self.feed.clone(), id).await)
     }
 
+    /// Whether the event `id` was appended to this feed; a store may give it its position later.
+    ///
+    /// # Errors
+    /// When the database fails.
+    #[cfg(all(feature = "client", feature = "server"))]
+    pub(crate) async fn has(&self, id: EventId) -> Result<bool, StoreError> {
+        match &self.store.backend {
+            #[cfg(feature = "postgres")]
+            super::handle::Backend::Postgres(store) => store.has_event(self.feed.clone(), id).await,
+            #[cfg(feature = "sqlite")]
+            super::handle::Backend::Sqlite(_) => Ok(self.event(id).await?.is_some()),
+        }
+    }
+
     /// Up to `limit` events that `filter` wants among the [`SCAN_EVENTS_MAX`] behind `after`, oldest first.
     ///
     /// # Errors

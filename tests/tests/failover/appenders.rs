@@ -43,7 +43,7 @@ impl Appenders {
     /// Waits until so many more were acknowledged.
     pub(crate) async fn wait(&self, more: u64) {
         let wanted = self.acknowledged() + more;
-        wait_for("events are acknowledged", || async {
+        wait_for("events are acknowledged", async || {
             (self.acknowledged() >= wanted).then_some(())
         })
         .await;

@@ -83,7 +83,7 @@ impl Follower {
 
     /// Waits until it has applied all up to there.
     pub(crate) async fn reaches(&self, cursor: Cursor) {
-        wait_for("the follower gets there", || async {
+        wait_for("the follower gets there", async || {
             let row = self.row().await?;
             assert_eq!(row.halted(), None);
             (row.cursor == Some(cursor)).then_some(())
@@ -93,7 +93,7 @@ impl Follower {
 
     /// Waits until it halts, and why.
     pub(crate) async fn halts(&self) -> String {
-        wait_for("the follower halts", || async {
+        wait_for("the follower halts", async || {
             self.row().await?.halted().map(str::to_owned)
         })
         .await

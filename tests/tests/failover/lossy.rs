@@ -80,7 +80,9 @@ async fn i11_who_has_read_what_a_promotion_lost_halts_and_all_others_go_on() {
     assert_eq!(state.head.position.get(), u64::from(KEPT));
     assert_eq!(state.history.epochs()[1].0.get(), u64::from(KEPT) + 1);
 
-    // Its cursor is beyond the head.
+    // Its cursor is beyond the head. It is asked for anew at once, and not after a long poll.
+    forked.beyond.pause().await;
+    forked.beyond.go_on();
     let reason = forked.beyond.halts().await;
     assert_clear(&reason);
     assert!(reason.contains(&forked.lost.head.to_string()), "{reason}");

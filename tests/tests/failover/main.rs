@@ -10,13 +10,19 @@
 )]
 
 mod appenders;
+mod becoming;
+mod cut_off;
+mod finding;
 mod follower;
+mod instances;
 mod lossy;
 mod nodes;
 mod promotion;
+mod reading;
 #[path = "../served/mod.rs"]
 #[allow(dead_code, reason = "other tests look closer at what is served")]
 mod served;
+mod tls;
 
 use std::time::Duration;
 
@@ -80,10 +86,10 @@ pub(crate) async fn read_all(store: &Store) -> (FeedState, Vec<Event>) {
 
 /// Looks again and again until there is something.
 #[track_caller]
-pub(crate) fn wait_for<T, F>(what: &str, mut look: impl FnMut() -> F) -> impl Future<Output = T>
-where
-    F: Future<Output = Option<T>>,
-{
+pub(crate) fn wait_for<T>(
+    what: &str,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> impl Future<Output = T> {
     let caller = std::panic::Location::caller();
     async move {
         let looked = tokio::time::timeout(WAIT_MAX, async {
@@ -107,13 +113,11 @@ pub(crate) async fn head_when(
     wanted: impl Fn(&FeedState) -> bool,
 ) -> FeedState {
     let log = store.log(FEED).unwrap();
-    wait_for(what, || async {
-        match log.state().await {
-            Ok(state) => wanted(&state).then_some(state),
-            Err(error) => {
-                assert!(error.is_transient(), "{error}");
-                None
-            }
+    wait_for(what, async || match log.state().await {
+        Ok(state) => wanted(&state).then_some(state),
+        Err(error) => {
+            assert!(error.is_transient(), "{error}");
+            None
         }
     })
     .await

@@ -14,10 +14,12 @@ use crate::limits::{POSTGRES_LOCK_MS_MAX, POSTGRES_SEQUENCER_BATCHES_KEPT};
 use crate::position::{Epoch, Position};
 use crate::postgres::failure::store_error;
 use crate::postgres::feeds::column;
+use crate::postgres::sessions::{Session, answered};
 
 /// One connection, with the statements that it needs.
 pub(in crate::postgres) struct Sequencer {
     client: Client,
+    pub(in crate::postgres) session: Session,
     /// Who listens to it is told of each batch.
     channel: String,
     pending: Statement,
@@ -56,6 +58,7 @@ impl Sequencer {
             .map_err(store_error)?;
         let prepare = |sql| client.prepare(sql);
         Ok(Sequencer {
+            session: Session::of(&client).await?,
             pending: prepare(PENDING).await.map_err(store_error)?,
             lock: prepare(LOCK).await.map_err(store_error)?,
             last: prepare(LAST).await.map_err(store_error)?,
@@ -72,14 +75,11 @@ impl Sequencer {
 
     /// What the database says of itself: whether it only follows another one, and its clock in milliseconds since 1970.
     pub(in crate::postgres) async fn look(&self) -> Result<(bool, i64), StoreError> {
-        let row = self
-            .client
-            .query_one(
-                "SELECT pg_is_in_recovery(), CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
-                &[],
-            )
-            .await
-            .map_err(store_error)?;
+        let asked = self.client.query_one(
+            "SELECT pg_is_in_recovery(), CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)",
+            &[],
+        );
+        let row = answered(asked).await?.map_err(store_error)?;
         Ok((column(&row, 0)?, column(&row, 1)?))
     }
 
@@ -105,7 +105,7 @@ impl Sequencer {
         let done = self.in_transaction(feed, limit).await;
         if done.is_err() {
             // Whatever state it is in, nothing of it is kept; a connection that is gone has none.
-            let _ = self.client.batch_execute("ROLLBACK").await;
+            let _ = answered(self.client.batch_execute("ROLLBACK")).await;
         }
         done
     }
@@ -127,7 +127,7 @@ impl Sequencer {
         };
         let opened = opened.await;
         if opened.is_err() {
-            let _ = self.client.batch_execute("ROLLBACK").await;
+            let _ = answered(self.client.batch_execute("ROLLBACK")).await;
         }
         opened
     }
