@@ -16,7 +16,7 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(12);
 const HELD_UP_MAX: Duration = Duration::from_secs(12);
 
 /// A database, and a line to it.
-async fn line() -> Option<(Database, Link, String)> {
+pub(crate) async fn line() -> Option<(Database, Link, String)> {
     let database = Database::for_test("cut_off").await.unwrap()?;
     let cluster = feedway_tests::postgres::shared().await.unwrap();
     let link = Link::start(cluster.address()).await.unwrap();

@@ -15,6 +15,7 @@ mod cut_off;
 mod finding;
 mod follower;
 mod instances;
+mod leases;
 mod lossy;
 mod nodes;
 mod promotion;
