@@ -48,13 +48,18 @@ pub(super) fn pool(address: &Address, size: usize) -> Result<Pool, StoreError> {
     );
     let wait = std::time::Duration::from_millis(POSTGRES_CONNECT_MS_MAX);
     let prepared = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
-        Box::pin(async move { prepare(client).await.map_err(HookError::Backend) })
+        Box::pin(async move {
+            match answered(prepare(client)).await {
+                Ok(prepared) => prepared.map_err(HookError::Backend),
+                Err(error) => Err(HookError::message(error.to_string())),
+            }
+        })
     });
     Pool::builder(manager)
         .max_size(size)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(wait))
-        .create_timeout(Some(address.hosts.connect_max() + wait))
+        .create_timeout(Some(address.hosts.connect_max()))
         .post_create(prepared)
         .build()
         .map_err(|error| StoreError::Open {

@@ -36,13 +36,18 @@ impl Nodes {
         self.standbys.push(standby);
     }
 
+    /// A further one that commits wait for.
+    pub(crate) async fn add_synchronous(&mut self) {
+        self.add_standby(StandbyOptions::new(SYNCHRONOUS)).await;
+        let waits = self.primary.set_synchronous_standbys(Some(SYNCHRONOUS));
+        waits.await.unwrap();
+    }
+
     /// With one that commits wait for, and one that they do not wait for.
     pub(crate) async fn three() -> Option<Self> {
         let mut nodes = Self::start().await?;
-        nodes.add_standby(StandbyOptions::new(SYNCHRONOUS)).await;
+        nodes.add_synchronous().await;
         nodes.add_standby(StandbyOptions::new("third")).await;
-        let waits = nodes.primary.set_synchronous_standbys(Some(SYNCHRONOUS));
-        waits.await.unwrap();
         Some(nodes)
     }
 

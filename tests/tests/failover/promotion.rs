@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use feed_core::Format;
+use feedway_tests::postgres::{Cut, Link};
 
 use crate::appenders::Appenders;
 use crate::follower::Follower;
@@ -85,4 +86,51 @@ async fn i02_i03_i13_nothing_acknowledged_is_lost_by_a_promotion_under_load() {
     for store in [one, two, fresh] {
         store.close().await;
     }
+}
+
+/// As when the machine is gone with all its processes: nobody refuses a connection or breaks one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i13_a_primary_that_falls_silent_is_left_for_the_one_that_was_promoted() {
+    let Some(mut nodes) = Nodes::start().await else {
+        return;
+    };
+    nodes.add_synchronous().await;
+    let link = Link::start(nodes.primary.address()).await.unwrap();
+    let url = format!(
+        "postgres://feedway@{},{}/{DATABASE}?target_session_attrs=read-write",
+        link.address(),
+        nodes.standbys[0].address()
+    );
+    let store = service(&url).await;
+    let served = Served::start(&store, &[FEED]).await;
+    let follower = Follower::start(&served.url("/feeds/lamps")).await;
+    let appenders = Appenders::start(&[&store]);
+    appenders.wait(50).await;
+
+    link.cut(Cut::Silent);
+    let begun = Instant::now();
+    nodes.primary.kill().unwrap();
+    nodes.standbys[0].promote().await.unwrap();
+    appenders.wait(1).await;
+    let taken = begun.elapsed();
+    appenders.wait(50).await;
+    let (acknowledged, failed) = appenders.stop().await;
+    let state = head_when(&store, "all have places", |state| {
+        state.head.position.get() >= acknowledged.len() as u64
+    })
+    .await;
+    follower.reaches(state.head).await;
+    eprintln!(
+        "the first append {taken:?} after the primary fell silent, all read after {:?}; {failed} attempts failed",
+        begun.elapsed()
+    );
+    let (_, events) = read_all(&store).await;
+    let ids: Vec<_> = events.iter().map(|event| event.id).collect();
+    assert_eq!(
+        ids.iter().copied().collect::<HashSet<_>>(),
+        acknowledged.iter().copied().collect()
+    );
+    assert_eq!(ids.len(), acknowledged.len());
+    assert_eq!(follower.applied().await, ids);
+    store.close().await;
 }
