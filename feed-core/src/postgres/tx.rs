@@ -12,6 +12,7 @@ use tokio_postgres::{Client, Row as PostgresRow, Statement};
 use super::clock::DatabaseClock;
 use super::failure::{is_worth_another_try, on_a_standby, store_error};
 use super::feeds::Feeds;
+use super::sessions::answered;
 use super::{log, outbox};
 use crate::error::{AppendError, StoreError};
 use crate::event::{Event, NewEvent, Subject};
@@ -28,7 +29,9 @@ impl Access {
         match self {
             // All that it reads is of one moment.
             Access::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-            Access::Write => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+            // Where it may not write it is refused, whatever it then does: it would decide by what a standby knows. Not by
+            // BEGIN itself: without a transaction the statement that is under way behind it would be one of its own.
+            Access::Write => "BEGIN ISOLATION LEVEL READ COMMITTED; SET TRANSACTION READ WRITE",
         }
     }
 }
@@ -89,8 +92,8 @@ pub(crate) struct PostgresTx<'c> {
     pub(super) again: bool,
     /// It is aborted: nothing of it can be committed.
     pub(super) aborted: bool,
-    /// It was to write, and its server only reads: the next one may be on another connection.
-    pub(super) on_a_standby: bool,
+    /// Its connection is of no use any more: the server says nothing, or only reads and this was to write.
+    pub(super) leaves: bool,
     statements: Statements,
     pub(super) feeds: &'c Feeds,
     clock: Option<&'c DatabaseClock>,
@@ -109,7 +112,7 @@ impl<'c> PostgresTx<'c> {
             begun: false,
             again: false,
             aborted: false,
-            on_a_standby: false,
+            leaves: false,
             statements: Statements::default(),
             feeds,
             clock: Some(clock),
@@ -124,7 +127,7 @@ impl<'c> PostgresTx<'c> {
             begun: true,
             again: false,
             aborted: false,
-            on_a_standby: false,
+            leaves: false,
             statements: Statements::default(),
             feeds,
             clock: None,
@@ -167,12 +170,21 @@ impl<'c> PostgresTx<'c> {
             self.again |= error.code().is_some_and(is_worth_another_try);
             match (store_error(error), self.access) {
                 (StoreError::ReadOnly, Access::Write) => {
-                    self.on_a_standby = true;
+                    self.leaves = true;
                     on_a_standby()
                 }
                 (error, _) => error,
             }
         })
+    }
+
+    /// What the server said, if it said anything.
+    fn heard<T>(&mut self, said: Result<T, StoreError>) -> Result<T, StoreError> {
+        if said.is_err() {
+            self.aborted = true;
+            self.leaves = true;
+        }
+        said
     }
 
     /// As [`settle`](Self::settle), for a statement that may have begun the transaction in the same packet.
@@ -182,10 +194,10 @@ impl<'c> PostgresTx<'c> {
         done: Result<T, tokio_postgres::Error>,
     ) -> Result<T, StoreError> {
         match begun {
-            // There is nothing in our BEGIN that a server does not know: it may not write while it follows another one.
+            // There is nothing in our beginning that a server does not know: it may not write while it follows another one.
             Err(error) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
                 self.aborted = true;
-                self.on_a_standby = true;
+                self.leaves = true;
                 Err(on_a_standby())
             }
             begun => self.settle(begun.and(done)),
@@ -193,7 +205,8 @@ impl<'c> PostgresTx<'c> {
     }
 
     async fn prepared(&mut self, sql: &str, given: usize) -> Result<Statement, StoreError> {
-        let statement = self.session.prepare(sql).await;
+        let statement = answered(self.session.prepare(sql)).await;
+        let statement = self.heard(statement)?;
         let statement = self.settle(statement)?;
         let wanted = statement.params().len();
         if wanted != given {
@@ -217,7 +230,8 @@ impl<'c> PostgresTx<'c> {
         let statement = self.prepared(sql, parameters.len()).await?;
         let (client, begin) = self.client_and_beginning();
         let run = client.execute(&statement, parameters);
-        let done = join(begin, run).await;
+        let done = answered(join(begin, run)).await;
+        let done = self.heard(done)?;
         self.settle_begun(done.0, done.1)
     }
 
@@ -232,7 +246,8 @@ impl<'c> PostgresTx<'c> {
         let statement = self.prepared(sql, parameters.len()).await?;
         let (client, begin) = self.client_and_beginning();
         let run = client.query(&statement, parameters);
-        let done = join(begin, run).await;
+        let done = answered(join(begin, run)).await;
+        let done = self.heard(done)?;
         self.settle_begun(done.0, done.1)
     }
 
@@ -252,7 +267,8 @@ impl<'c> PostgresTx<'c> {
             client.execute(&before, first.1),
             client.query(&statement, second.1),
         );
-        let done = join3(begin, before, run).await;
+        let done = answered(join3(begin, before, run)).await;
+        let done = self.heard(done)?;
         self.settle_begun(done.0, done.1.and(done.2))
     }
 
@@ -281,7 +297,8 @@ impl<'c> PostgresTx<'c> {
         let _waiting = statements.begun();
         let (client, begin) = self.client_and_beginning();
         let run = client.batch_execute(sql);
-        let done = join(begin, run).await;
+        let done = answered(join(begin, run)).await;
+        let done = self.heard(done)?;
         self.settle_begun(done.0, done.1)
     }
 

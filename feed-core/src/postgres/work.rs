@@ -87,14 +87,14 @@ where
             false,
         );
     };
-    let (again, on_a_standby_now) = (inner.again, inner.on_a_standby);
+    let (again, leaves) = (inner.again, inner.leaves);
     let ran = |result, announced, spoilt| Ran {
         result,
         announced,
         spoilt,
     };
     if !inner.has_begun() {
-        return (ran(worked, announced, timed_out), false);
+        return (ran(worked, announced, timed_out || leaves), false);
     }
     let value = match worked {
         Ok(_) if has_failed => Err(StoreError::FailedStatement.into()),
@@ -104,7 +104,7 @@ where
         Ok(value) => value,
         Err(error) => {
             // A statement that is still under way is waited for by nobody: the connection goes, and with it the transaction.
-            let spoilt = timed_out || on_a_standby_now || !ends(object, "ROLLBACK").await;
+            let spoilt = timed_out || leaves || !ends(object, "ROLLBACK").await;
             return (ran(Err(error), false, spoilt), again);
         }
     };
