@@ -107,10 +107,12 @@ async fn sequence_until_error(shared: &Shared) -> Result<std::convert::Infallibl
 
 /// Runs batches until there is nothing left.
 pub(super) async fn run_batches(shared: &Shared, sequencer: &Sequencer) -> Result<(), StoreError> {
-    for feed in sequencer.pending().await? {
+    let session = sequencer.session;
+    for feed in session.works(&shared.address, sequencer.pending()).await? {
         let mut limit = POSTGRES_SEQUENCED_EVENTS;
         loop {
-            let done = match sequencer.sequence(feed, limit).await {
+            let step = sequencer.sequence(feed, limit);
+            let done = match session.works(&shared.address, step).await {
                 Ok(done) => done,
                 // Another sequencer was first, or is at it for long: it is looked anew.
                 Err(StoreError::Constraint(reason)) => {

@@ -1,16 +1,19 @@
 //! Connections: how each is set up, and the pools of them.
 
 use std::ops::Deref;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
 };
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Connection};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::address::{Address, explain};
 use super::failure::store_error;
+use super::feeds::column;
 use crate::error::StoreError;
 use crate::limits::{
     POSTGRES_ANSWER_MS_MAX, POSTGRES_CONNECT_MS_MAX, POSTGRES_IDLE_IN_TRANSACTION_MS_MAX,
@@ -125,6 +128,58 @@ pub(super) async fn answered<T>(asked: impl Future<Output = T>) -> Result<T, Sto
 
 fn silent(server: &str) -> StoreError {
     StoreError::Unavailable(format!("{server} says nothing"))
+}
+
+/// A session as its server knows it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Session {
+    pid: i32,
+    begun_us: i64,
+}
+
+impl Session {
+    /// That of this connection.
+    pub(super) async fn of(client: &Client) -> Result<Self, StoreError> {
+        let asked = client.query_one(
+            "SELECT pid, CAST(extract(epoch FROM backend_start) * 1000000 AS BIGINT)
+             FROM pg_stat_activity WHERE pid = pg_backend_pid()",
+            &[],
+        );
+        let row = answered(asked).await?.map_err(store_error)?;
+        Ok(Session {
+            pid: column(&row, 0)?,
+            begun_us: column(&row, 1)?,
+        })
+    }
+
+    /// What comes of a step of this session, however long the server works on it. It is asked by another connection
+    /// whether it does.
+    ///
+    /// # Errors
+    /// That of the step; or that the server does not work on it: what it said was lost, or it is another server by now.
+    pub(super) async fn works<T>(
+        self,
+        address: &Address,
+        step: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let mut step = pin!(step);
+        loop {
+            if let Ok(done) = answered(&mut step).await {
+                return done;
+            }
+            let beside = connect(address, |_| {}).await?;
+            let ours: [&(dyn ToSql + Sync); 2] = [&self.pid, &self.begun_us];
+            let asked = beside.client.query_one(
+                "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND state = 'active'
+                     AND CAST(extract(epoch FROM backend_start) * 1000000 AS BIGINT) = $2)",
+                &ours,
+            );
+            let row = answered(asked).await?.map_err(store_error)?;
+            if !column::<bool>(&row, 0)? {
+                return Err(silent("the database"));
+            }
+        }
+    }
 }
 
 /// A connection that goes back to its pool, unless its server has gone silent.
