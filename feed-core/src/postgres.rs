@@ -10,6 +10,7 @@ mod failure;
 mod feeds;
 mod log;
 mod migrate;
+mod moving;
 mod outbox;
 mod scan;
 mod sequencer;
@@ -20,6 +21,7 @@ mod values;
 mod work;
 
 pub(crate) use address::explain;
+pub(crate) use moving::{MovedRows, PostgresSide};
 pub(crate) use store::PostgresStore;
 pub(crate) use tx::{PostgresTx, Statements};
 

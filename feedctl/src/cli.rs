@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{conformance, sub, tail};
+use crate::commands::{conformance, migrate, sub, tail};
 use crate::output::ColorWhen;
 
 const AFTER_HELP: &str = "\
@@ -36,6 +36,8 @@ enum Command {
     Tail(tail::Args),
     /// Look at the subscriptions of a service, and change them
     Sub(sub::Args),
+    /// Take a service's whole database over to the other kind of store
+    Migrate(migrate::Args),
     /// Check that a server keeps the feed protocol
     Conformance(conformance::Args),
 }
@@ -82,6 +84,7 @@ impl Cli {
         match self.command {
             Command::Tail(args) => tail::run(args, self.color).await,
             Command::Sub(args) => sub::run(args, self.color).await,
+            Command::Migrate(args) => migrate::run(args).await,
             Command::Conformance(args) => conformance::run(args, self.color).await,
         }
     }
