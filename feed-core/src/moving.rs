@@ -26,6 +26,7 @@ pub use copy::{Moved, copy};
 pub use error::MoveError;
 pub use progress::{Progress, Told};
 pub use report::Report;
+pub use verify::{check, compare};
 
 
 pub(crate) use rows::{Batch, MovedRow, Rows};

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{conformance, migrate, sub, tail};
+use crate::commands::{conformance, migrate, sub, tail, verify};
 use crate::output::ColorWhen;
 
 const AFTER_HELP: &str = "\
@@ -38,6 +38,8 @@ enum Command {
     Sub(sub::Args),
     /// Take a service's whole database over to the other kind of store
     Migrate(migrate::Args),
+    /// Compare two databases as their readers see them, or check one in itself
+    Verify(verify::Args),
     /// Check that a server keeps the feed protocol
     Conformance(conformance::Args),
 }
@@ -85,6 +87,7 @@ impl Cli {
             Command::Tail(args) => tail::run(args, self.color).await,
             Command::Sub(args) => sub::run(args, self.color).await,
             Command::Migrate(args) => migrate::run(args).await,
+            Command::Verify(args) => verify::run(args, self.color).await,
             Command::Conformance(args) => conformance::run(args, self.color).await,
         }
     }

@@ -4,3 +4,4 @@ pub(crate) mod conformance;
 pub(crate) mod migrate;
 pub(crate) mod sub;
 pub(crate) mod tail;
+pub(crate) mod verify;

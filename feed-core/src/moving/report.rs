@@ -56,7 +56,8 @@ pub(super) fn shown_row(values: &[OwnedValue]) -> String {
     format!("({})", values.join(", "))
 }
 
-fn cut(text: String) -> String {
+/// At most as much of a text as a sentence shows.
+pub(super) fn cut(text: String) -> String {
     match text.char_indices().nth(DIFFERENCE_CHARS_MAX) {
         None => text,
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -85,8 +85,6 @@ impl Event {
     pub(crate) const CHECK: usize = 3;
     /// From here on, what was appended.
     pub(crate) const ID: usize = 4;
-    pub(crate) const SUBJECT: usize = 6;
-    pub(crate) const VERSION: usize = 7;
 }
 
 /// Columns of a lease, which means nothing in another database.

@@ -246,7 +246,9 @@ impl PostgresSide {
             .filter_map(|index| Some((columns.get(index)?, table.columns.get(index)?)))
             .map(|(name, column)| {
                 let collation = if column.kind == Kind::Text { " COLLATE \"C\"" } else { "" };
-                let nulls = if column.not_null { "" } else { " NULLS FIRST" };
+                let is_key = table.key.contains(&column.name);
+                // As on SQLite; a key has none.
+                let nulls = if is_key { "" } else { " NULLS FIRST" };
                 format!("{name}{collation}{nulls}")
             })
             .collect();
