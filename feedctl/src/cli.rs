@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{conformance, migrate, sub, tail, verify};
+use crate::commands::{conformance, feed, migrate, sub, tail, verify};
 use crate::output::ColorWhen;
 
 const AFTER_HELP: &str = "\
@@ -36,6 +36,8 @@ enum Command {
     Tail(tail::Args),
     /// Look at the subscriptions of a service, and change them
     Sub(sub::Args),
+    /// Look at the feeds of a service, and open a new epoch after it was put back
+    Feed(feed::Args),
     /// Take a service's whole database over to the other kind of store
     Migrate(migrate::Args),
     /// Compare two databases as their readers see them, or check one in itself
@@ -86,6 +88,7 @@ impl Cli {
         match self.command {
             Command::Tail(args) => tail::run(args, self.color).await,
             Command::Sub(args) => sub::run(args, self.color).await,
+            Command::Feed(args) => feed::run(args).await,
             Command::Migrate(args) => migrate::run(args).await,
             Command::Verify(args) => verify::run(args, self.color).await,
             Command::Conformance(args) => conformance::run(args, self.color).await,
