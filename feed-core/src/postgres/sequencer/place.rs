@@ -3,6 +3,7 @@
 use tokio_postgres::{Client, Row, Transaction};
 use uuid::Uuid;
 
+use super::statements::{PLACE_ID, TIMELINE};
 use crate::error::StoreError;
 use crate::event::EventId;
 use crate::position::{Check, Position};
@@ -18,9 +19,10 @@ pub(in crate::postgres) async fn insert_first_batch(
 ) -> Result<(), StoreError> {
     transaction
         .execute(
-            "INSERT INTO sequencer_batches (feed, batch, done, system_id, timeline)
-             SELECT $1, 0, pg_current_snapshot(), (SELECT system_identifier FROM pg_control_system()),
-                 ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint",
+            &format!(
+                "INSERT INTO sequencer_batches (feed, batch, done, system_id, timeline)
+                 SELECT $1, 0, pg_current_snapshot(), {PLACE_ID}, {TIMELINE}"
+            ),
             &[&feed],
         )
         .await
@@ -39,7 +41,8 @@ pub(in crate::postgres) async fn insert_batches_behind_copies(
 ) -> Result<(), StoreError> {
     client
         .execute(
-            "WITH own AS MATERIALIZED (
+            &format!(
+                "WITH own AS MATERIALIZED (
                  SELECT pg_current_xact_id()::text::bigint AS xid, pg_current_snapshot() AS snapshot
              ), bounds AS (
                  SELECT xid, snapshot, pg_snapshot_xmax(snapshot)::text::bigint AS xmax FROM own
@@ -53,9 +56,9 @@ pub(in crate::postgres) async fn insert_batches_behind_copies(
              SELECT f.feed, 0,
                  format('%s:%s:%s', coalesce((SELECT min(xid) FROM running), greatest(b.xmax, b.xid + 1)),
                      greatest(b.xmax, b.xid + 1), (SELECT string_agg(xid::text, ',' ORDER BY xid) FROM running))::pg_snapshot,
-                 $1, (SELECT system_identifier FROM pg_control_system()),
-                 ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint
-             FROM feeds f CROSS JOIN bounds b",
+                 $1, {PLACE_ID}, {TIMELINE}
+             FROM feeds f CROSS JOIN bounds b"
+            ),
             &[&event_no],
         )
         .await
