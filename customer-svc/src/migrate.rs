@@ -19,3 +19,25 @@ pub(crate) async fn run(database: &str) -> Result<(), MigrateError> {
     tracing::info!("the schema is up to date");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_makes_the_tables_and_no_feed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("service.db");
+        let path = path.to_str().unwrap();
+        for _ in 0..2 {
+            run(path).await.unwrap();
+        }
+        let store = Store::open_existing(path).await.unwrap();
+        assert!(store.feeds().await.unwrap().is_empty());
+        store
+            .query::<(i64,)>("SELECT count(*) FROM customers", &[])
+            .await
+            .unwrap();
+        store.close().await;
+    }
+}

@@ -250,7 +250,7 @@ pub const MOVED_TARGET_ROWS_MAX: u64 = 1_000;
 pub const MOVED_LOCK_MS_MAX: u64 = 10_000;
 /// After how much silence of this program a database that is taken over is let go, in milliseconds.
 pub const MOVED_IDLE_MS_MAX: u64 = 600_000;
-/// Differences that a comparison names; further ones are counted.
-pub const DIFFERENCES_TOLD_MAX: usize = 20;
+/// Differences of one feed or table that a comparison names; further ones are counted.
+pub const DIFFERENCES_TOLD_MAX: usize = 5;
 /// Longest part of a value that a difference shows, in characters.
 pub const DIFFERENCE_CHARS_MAX: usize = 80;

@@ -28,6 +28,5 @@ pub use progress::{Progress, Told};
 pub use report::Report;
 pub use verify::{check, compare};
 
-
 pub(crate) use rows::{Batch, MovedRow, Rows};
 pub(crate) use schema::{Column, EVENT_COLUMNS, Event, Kind, SPECIAL, Table};

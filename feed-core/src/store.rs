@@ -23,5 +23,5 @@ pub use log::{Log, LogStats, RecordedBehind, Scan, Window};
 pub use migrations::Migrations;
 pub use tx::{Appended, Expected, Tx};
 pub(crate) use tx::{LeaseClock, TxInner, Waiting};
-pub(crate) use value::{OwnedValue, RowInner};
 pub use value::{FromRow, FromValue, Row, Value};
+pub(crate) use value::{OwnedValue, RowInner};

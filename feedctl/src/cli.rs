@@ -16,10 +16,14 @@ Examples:
       prints every event from the first one on, then those that come
   feedctl sub ls --database customer.db
       says how far the service's subscriptions are
+  feedctl feed new-epoch orders --reason 'restored from a backup' --database order.db
+      tells the feed's readers that events are lost
+  feedctl migrate --from sqlite:order.db --to postgres://order@127.0.0.1/order
+      takes the service over to PostgreSQL
   feedctl conformance http://127.0.0.1:8081/feeds/orders
       checks that a server keeps the feed protocol";
 
-/// Follows feeds, operates subscriptions, and proves that a server keeps the feed protocol.
+/// Follows feeds, operates subscriptions, moves and compares databases, and proves that a server keeps the feed protocol.
 #[derive(Debug, Parser)]
 #[command(name = "feedctl", version, after_help = AFTER_HELP, max_term_width = 110)]
 pub struct Cli {

@@ -94,7 +94,11 @@ pub async fn copy(from: &str, to: &str, told: &mut Told<'_>) -> Result<Moved, Mo
 }
 
 async fn check_empty(target: &Side) -> Result<(), MoveError> {
-    match target.count("outbox").await.map_err(MoveError::at(TARGET))? {
+    match target
+        .count("outbox")
+        .await
+        .map_err(MoveError::at(TARGET))?
+    {
         0 => Ok(()),
         events => Err(MoveError::NotEmpty(format!("it has {events} events"))),
     }
@@ -225,7 +229,9 @@ impl Place {
         };
         let check = Check::from_bytes(check);
         if self.feed == *feed {
-            let next = self.check.map(|check| check.next(crate::event::EventId::from_bytes(id)));
+            let next = self
+                .check
+                .map(|check| check.next(crate::event::EventId::from_bytes(id)));
             if *position != self.position + 1 || next != Some(check) {
                 return Err(MoveError::Damaged(format!(
                     "the event at position {position} of feed number {feed} does not follow on from that at {}; \

@@ -84,12 +84,16 @@ pub(super) async fn walk(
     report: &mut Report,
     told: &mut Told<'_>,
 ) -> Result<(), StoreError> {
+    report.turn();
     let name = state.identity.name.to_string();
     let mut counter = Counter::begin(&name, count(state), told);
     let mut walk = Walk::new(state);
     for page in pages(state, state.head.position) {
         let (_, events) = log.read(Window::Page(page)).await?;
-        for event in events.iter().filter(|event| event.position <= state.head.position) {
+        for event in events
+            .iter()
+            .filter(|event| event.position <= state.head.position)
+        {
             if let Some(wrong) = walk.follow(event) {
                 report.add(wrong);
             }
@@ -100,7 +104,9 @@ pub(super) async fn walk(
     let beyond = state.head.position.next();
     let epochs = state.history.epochs();
     if epochs.iter().any(|(first, _)| Some(*first) > beyond) {
-        report.add(format!("feed {name} has an epoch that begins behind its head"));
+        report.add(format!(
+            "feed {name} has an epoch that begins behind its head"
+        ));
     }
     let events = counter.done();
     report.feeds.push((name, events));
@@ -123,6 +129,7 @@ pub(super) async fn compare(
     report: &mut Report,
     told: &mut Told<'_>,
 ) -> Result<(), Failed> {
+    report.turn();
     let [(a, first), (b, second)] = sides;
     let name = first.identity.name.to_string();
     compare_states(first, second, report);
@@ -134,8 +141,14 @@ pub(super) async fn compare(
     let mut walks = [Walk::new(first), Walk::new(second)];
     let sealed_upto = first.head.position.min(second.head.position);
     for page in pages(first, last) {
-        let (_, events) = a.read(Window::Page(page)).await.map_err(|error| (0, error))?;
-        let (_, others) = b.read(Window::Page(page)).await.map_err(|error| (1, error))?;
+        let (_, events) = a
+            .read(Window::Page(page))
+            .await
+            .map_err(|error| (0, error))?;
+        let (_, others) = b
+            .read(Window::Page(page))
+            .await
+            .map_err(|error| (1, error))?;
         for (walk, (events, which)) in walks
             .iter_mut()
             .zip([(&events, "first"), (&others, "second")])
@@ -163,7 +176,9 @@ fn compare_states(first: &FeedState, second: &FeedState, report: &mut Report) {
     let (a, b) = (&first.identity, &second.identity);
     let epochs = |state: &FeedState| {
         let epochs = state.history.epochs().iter();
-        let epochs: Vec<String> = epochs.map(|(first, epoch)| format!("{epoch} from {first}")).collect();
+        let epochs: Vec<String> = epochs
+            .map(|(first, epoch)| format!("{epoch} from {first}"))
+            .collect();
         epochs.join(", ")
     };
     for (what, a, b) in [
@@ -171,17 +186,43 @@ fn compare_states(first: &FeedState, second: &FeedState, report: &mut Report) {
         ("author", a.author.clone(), b.author.clone()),
         ("title", a.title.clone(), b.title.clone()),
         ("source", a.source.to_string(), b.source.to_string()),
-        ("visibility", a.visibility.as_str().into(), b.visibility.as_str().into()),
-        ("page capacity", a.capacity.get().to_string(), b.capacity.get().to_string()),
-        ("largest event", a.event_bytes_max.to_string(), b.event_bytes_max.to_string()),
-        ("time of creation", a.created.to_rfc3339(), b.created.to_rfc3339()),
+        (
+            "visibility",
+            a.visibility.as_str().into(),
+            b.visibility.as_str().into(),
+        ),
+        (
+            "page capacity",
+            a.capacity.get().to_string(),
+            b.capacity.get().to_string(),
+        ),
+        (
+            "largest event",
+            a.event_bytes_max.to_string(),
+            b.event_bytes_max.to_string(),
+        ),
+        (
+            "time of creation",
+            a.created.to_rfc3339(),
+            b.created.to_rfc3339(),
+        ),
         ("list of epochs", epochs(first), epochs(second)),
         ("head", first.head.to_string(), second.head.to_string()),
-        ("beginning", first.earliest.to_string(), second.earliest.to_string()),
-        ("time of change", first.updated.to_rfc3339(), second.updated.to_rfc3339()),
+        (
+            "beginning",
+            first.earliest.to_string(),
+            second.earliest.to_string(),
+        ),
+        (
+            "time of change",
+            first.updated.to_rfc3339(),
+            second.updated.to_rfc3339(),
+        ),
     ] {
         if a != b {
-            report.add(format!("feed {name}: its {what} is {a} in the first and {b} in the second database"));
+            report.add(format!(
+                "feed {name}: its {what} is {a} in the first and {b} in the second database"
+            ));
         }
     }
 }
@@ -196,7 +237,10 @@ fn compare_events(feed: &str, events: &[Event], others: &[Event], report: &mut R
             ));
         }
     }
-    let (fewer, more) = (events.len().min(others.len()), events.len().max(others.len()));
+    let (fewer, more) = (
+        events.len().min(others.len()),
+        events.len().max(others.len()),
+    );
     if fewer < more {
         let (longer, which) = if events.len() > fewer {
             (events, "first")
@@ -231,7 +275,10 @@ fn what_differs(a: &Event, b: &Event) -> String {
             ("causationid", format!("{:?}", event.causationid)),
             ("correlationid", format!("{:?}", event.correlationid)),
             ("extensions", format!("{:?}", event.extensions)),
-            ("datacontenttype", format!("{:?}", data.map(crate::event::Data::content_type))),
+            (
+                "datacontenttype",
+                format!("{:?}", data.map(crate::event::Data::content_type)),
+            ),
             ("data", format!("{bytes:?}")),
         ]
     };

@@ -15,6 +15,8 @@ pub struct Report {
     pub wrong: Vec<String>,
     /// How many there are in all.
     pub wrong_total: u64,
+    /// How many of the feed or table that is looked at were named.
+    named: usize,
 }
 
 impl Report {
@@ -25,9 +27,15 @@ impl Report {
 
     pub(super) fn add(&mut self, what: impl Into<String>) {
         self.wrong_total += 1;
-        if self.wrong.len() < DIFFERENCES_TOLD_MAX {
+        if self.named < DIFFERENCES_TOLD_MAX {
+            self.named += 1;
             self.wrong.push(what.into());
         }
+    }
+
+    /// Another feed or table is looked at.
+    pub(super) fn turn(&mut self) {
+        self.named = 0;
     }
 }
 
@@ -42,7 +50,10 @@ pub(super) fn shown(value: &OwnedValue) -> String {
                 format!("bytes {text:?}")
             }
             _ => {
-                let hex = bytes.iter().take(DIFFERENCE_CHARS_MAX).map(|b| format!("{b:02x}"));
+                let hex = bytes
+                    .iter()
+                    .take(DIFFERENCE_CHARS_MAX)
+                    .map(|b| format!("{b:02x}"));
                 format!("x'{}'", hex.collect::<String>())
             }
         },

@@ -153,7 +153,8 @@ pub(super) fn paired(
         for column in &table.columns {
             let found = other.columns.iter().find(|c| c.name == column.name);
             let Some(found) = found else { continue };
-            let unknown = matches!(column.kind, Kind::Other(_)) || matches!(found.kind, Kind::Other(_));
+            let unknown =
+                matches!(column.kind, Kind::Other(_)) || matches!(found.kind, Kind::Other(_));
             if unknown || column.kind != found.kind {
                 return differ(format!(
                     "column {} of table {} is {} in {source_is} and {} in {target_is}; integers, texts and bytes are taken",
@@ -202,7 +203,11 @@ mod tests {
     #[test]
     fn the_order_of_columns_is_of_no_matter_and_all_else_is() {
         let lamps = |kind| table("lamps", &[("id", Kind::Integer), ("name", kind)], &["id"]);
-        let turned = table("lamps", &[("name", Kind::Text), ("id", Kind::Integer)], &["id"]);
+        let turned = table(
+            "lamps",
+            &[("name", Kind::Text), ("id", Kind::Integer)],
+            &["id"],
+        );
         assert_eq!(
             pair(vec![lamps(Kind::Text)], vec![turned]),
             Ok(vec![lamps(Kind::Text)])

@@ -37,6 +37,7 @@ pub(super) async fn compare(
     report: &mut Report,
     told: &mut Told<'_>,
 ) -> Result<(), (usize, StoreError)> {
+    report.turn();
     let [a, b] = sides;
     let total = a.count(&table.name).await.map_err(|error| (0, error))?;
     let mut counter = Counter::begin(&table.name, total, told);
@@ -60,8 +61,14 @@ pub(super) async fn compare(
             (Some(a), Some(b)) => key(&keys, a).cmp(&key(&keys, b)),
         };
         let only = |row: Option<MovedRow>, which: &str| {
-            let key: Vec<OwnedValue> = key(&keys, &row.unwrap_or_default()).into_iter().cloned().collect();
-            format!("table {name}: row {} is in the {which} database only", shown_row(&key))
+            let key: Vec<OwnedValue> = key(&keys, &row.unwrap_or_default())
+                .into_iter()
+                .cloned()
+                .collect();
+            format!(
+                "table {name}: row {} is in the {which} database only",
+                shown_row(&key)
+            )
         };
         match order {
             Ordering::Less => report.add(only(first.read.pop_front(), "first")),

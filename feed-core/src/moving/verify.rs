@@ -23,8 +23,12 @@ struct Looked {
 
 impl Looked {
     async fn open(url: &str, name: &'static str) -> Result<Self, MoveError> {
-        let store = Store::open_existing(url).await.map_err(MoveError::at(name))?;
-        let side = Side::open(url, As::Looker).await.map_err(MoveError::at(name))?;
+        let store = Store::open_existing(url)
+            .await
+            .map_err(MoveError::at(name))?;
+        let side = Side::open(url, As::Looker)
+            .await
+            .map_err(MoveError::at(name))?;
         Ok(Looked { name, store, side })
     }
 
@@ -36,9 +40,10 @@ impl Looked {
     async fn feeds(&self) -> Result<Vec<(Log, FeedState)>, MoveError> {
         let mut feeds = Vec::new();
         for name in self.store.feeds().await.map_err(self.failed())? {
-            let log = self.store.log(name.as_str()).map_err(|error| {
-                self.failed()(StoreError::Corrupt(error.to_string()))
-            })?;
+            let log = self
+                .store
+                .log(name.as_str())
+                .map_err(|error| self.failed()(StoreError::Corrupt(error.to_string())))?;
             let state = log.state().await.map_err(self.failed())?;
             feeds.push((log, state));
         }
@@ -63,7 +68,10 @@ pub async fn compare(first: &str, second: &str, told: &mut Told<'_>) -> Result<R
     let mut others = b.feeds().await?;
     for (log, state) in a.feeds().await? {
         let name = state.identity.name.clone();
-        let Some(index) = others.iter().position(|(_, state)| state.identity.name == name) else {
+        let Some(index) = others
+            .iter()
+            .position(|(_, state)| state.identity.name == name)
+        else {
             report.add(format!("feed {name} is in {FIRST} and not in {SECOND}"));
             continue;
         };
@@ -132,6 +140,7 @@ async fn versions(
     report: &mut Report,
     told: &mut Told<'_>,
 ) -> Result<(), MoveError> {
+    report.turn();
     let total = looked.side.count("outbox").await.map_err(looked.failed())?;
     let mut counter = Counter::begin("versions", total, told);
     let mut rows = looked.side.versions().await.map_err(looked.failed())?;
@@ -139,8 +148,14 @@ async fn versions(
     while let Some(batch) = rows.next().await.map_err(looked.failed())? {
         counter.add(batch.len());
         for row in batch {
-            let Ok([OwnedValue::Text(subject), OwnedValue::Integer(version), OwnedValue::Integer(feed), position]) =
-                <[OwnedValue; 4]>::try_from(row)
+            let Ok(
+                [
+                    OwnedValue::Text(subject),
+                    OwnedValue::Integer(version),
+                    OwnedValue::Integer(feed),
+                    position,
+                ],
+            ) = <[OwnedValue; 4]>::try_from(row)
             else {
                 report.add("an event has no subject or no version");
                 continue;
@@ -193,11 +208,12 @@ async fn cursors(looked: &Looked, report: &mut Report) -> Result<(), MoveError> 
                 && text.parse::<Cursor>().is_err()
             {
                 let name = super::report::shown(&row[name]);
-                report.add(format!("subscription {name} stands at {text:?}, which is no cursor"));
+                report.add(format!(
+                    "subscription {name} stands at {text:?}, which is no cursor"
+                ));
             }
         }
     }
     report.tables.push((table.name.clone(), count));
     Ok(())
 }
-

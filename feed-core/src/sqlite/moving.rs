@@ -86,12 +86,14 @@ impl SqliteSide {
     /// A trigger, if there is one.
     pub(crate) async fn trigger(&self) -> Result<Option<String>, StoreError> {
         self.call(|conn| {
-            conn.prepare("SELECT tbl_name || ': ' || name FROM sqlite_schema WHERE type = 'trigger'")
-                .and_then(|mut statement| {
-                    let mut rows = statement.query([])?;
-                    rows.next()?.map(|row| row.get(0)).transpose()
-                })
-                .map_err(store_error)
+            conn.prepare(
+                "SELECT tbl_name || ': ' || name FROM sqlite_schema WHERE type = 'trigger'",
+            )
+            .and_then(|mut statement| {
+                let mut rows = statement.query([])?;
+                rows.next()?.map(|row| row.get(0)).transpose()
+            })
+            .map_err(store_error)
         })
         .await
     }
@@ -137,7 +139,8 @@ impl SqliteSide {
     /// Subject, version, feed and position of all events, by subject and version.
     pub(crate) fn versions(&self) -> Rows {
         self.read(
-            "SELECT subject, version, feed, position FROM outbox ORDER BY subject, version".to_owned(),
+            "SELECT subject, version, feed, position FROM outbox ORDER BY subject, version"
+                .to_owned(),
         )
     }
 
@@ -243,7 +246,10 @@ fn stored(event: MovedRow) -> Result<MovedRow, StoreError> {
     let position = u64::try_from(*position).map_err(|_| wrong())?;
     let key = OwnedValue::Integer(key(*feed, position));
     let mut values = event.into_iter().skip(Event::RECORDED_US);
-    let (recorded_us, check) = (values.next().ok_or_else(wrong)?, values.next().ok_or_else(wrong)?);
+    let (recorded_us, check) = (
+        values.next().ok_or_else(wrong)?,
+        values.next().ok_or_else(wrong)?,
+    );
     // The order of `STORED_COLUMNS`: what was appended up to its time stands before the two.
     let mut row = vec![key];
     row.extend(values.by_ref().take(5));

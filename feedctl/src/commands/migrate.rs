@@ -33,10 +33,20 @@ Examples:
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// The database that the service has used until now: sqlite:PATH or postgres://…
-    #[arg(long, env = "FEEDCTL_FROM", value_name = "DATABASE", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "FEEDCTL_FROM",
+        value_name = "DATABASE",
+        hide_env_values = true
+    )]
     from: String,
     /// The one that it is to use, of the other kind, as the service's `migrate` has made it
-    #[arg(long, env = "FEEDCTL_TO", value_name = "DATABASE", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "FEEDCTL_TO",
+        value_name = "DATABASE",
+        hide_env_values = true
+    )]
     to: String,
 }
 
@@ -65,7 +75,12 @@ fn told(moved: &Moved, begun: Instant) -> String {
     }
     let seconds = begun.elapsed().as_secs_f64();
     let rows: u64 = moved.events + moved.tables.iter().map(|(_, rows)| rows).sum::<u64>();
-    let _ = writeln!(text, "  {:<20} {}", "events", counted(moved.events, "event"));
+    let _ = writeln!(
+        text,
+        "  {:<20} {}",
+        "events",
+        counted(moved.events, "event")
+    );
     let _ = writeln!(
         text,
         "done in {seconds:.1} s, {:.0} rows a second; start the service with the new database, and put the old one away",

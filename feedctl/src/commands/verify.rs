@@ -65,7 +65,12 @@ fn told(report: &Report, are_two: bool, begun: Instant, colors: bool) -> String 
     let painted = |what, color| Painted(what, colors.then_some(color));
     // Writing to a text does not fail.
     for wrong in &report.wrong {
-        let _ = writeln!(text, "{} {}", painted("wrong", Color::Red), printable(wrong));
+        let _ = writeln!(
+            text,
+            "{} {}",
+            painted("wrong", Color::Red),
+            printable(wrong)
+        );
     }
     let told = report.wrong.len() as u64;
     if report.wrong_total > told {

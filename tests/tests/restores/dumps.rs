@@ -70,7 +70,11 @@ async fn i11_in_a_cluster_that_counts_less_far_a_new_epoch_begins_by_itself() {
     if !is_installed() {
         return;
     }
-    let (old, new, folder) = (cluster().await, cluster().await, tempfile::tempdir().unwrap());
+    let (old, new, folder) = (
+        cluster().await,
+        cluster().await,
+        tempfile::tempdir().unwrap(),
+    );
     count_on(&old, 3_000).await;
     let dump = folder.path().join("dump");
     let scene = play(&old, &dump).await;
@@ -89,7 +93,11 @@ async fn i11_in_a_cluster_that_counts_further_a_new_epoch_begins_by_itself() {
     if !is_installed() {
         return;
     }
-    let (old, new, folder) = (cluster().await, cluster().await, tempfile::tempdir().unwrap());
+    let (old, new, folder) = (
+        cluster().await,
+        cluster().await,
+        tempfile::tempdir().unwrap(),
+    );
     count_on(&new, 3_000).await;
     let dump = folder.path().join("dump");
     let scene = play(&old, &dump).await;
@@ -121,7 +129,11 @@ async fn i03_events_that_had_no_position_in_the_dump_get_theirs_behind_the_fork(
     if !is_installed() {
         return;
     }
-    let (old, new, folder) = (cluster().await, cluster().await, tempfile::tempdir().unwrap());
+    let (old, new, folder) = (
+        cluster().await,
+        cluster().await,
+        tempfile::tempdir().unwrap(),
+    );
     count_on(&old, 1_000).await;
     old.create_database("lamps").await.unwrap();
     let url = old.url("lamps");
@@ -148,7 +160,12 @@ async fn i03_events_that_had_no_position_in_the_dump_get_theirs_behind_the_fork(
             .map(|event| event.version.get())
             .collect();
         assert_eq!((events.len(), versions), (9, vec![1, 2, 3, 4]));
-        let begins: Vec<u64> = state.history.epochs().iter().map(|(first, _)| first.get()).collect();
+        let begins: Vec<u64> = state
+            .history
+            .epochs()
+            .iter()
+            .map(|(first, _)| first.get())
+            .collect();
         assert_eq!(begins, [1, 5]);
         restored.close().await;
     }
@@ -166,10 +183,15 @@ async fn i03_an_appender_at_work_during_the_taking_up_is_not_forgotten() {
     let url = cluster.url("restored");
     // One has appended and not committed, another one has a number and appends later.
     let (mut first, mut second) = (connect(&url).await.unwrap(), connect(&url).await.unwrap());
-    let (early, late) = (first.transaction().await.unwrap(), second.transaction().await.unwrap());
+    let (early, late) = (
+        first.transaction().await.unwrap(),
+        second.transaction().await.unwrap(),
+    );
     let event = |number: u32| [NewEvent::json("Lit", &number).unwrap()];
     let subjects = ["lamp-7", "lamp-8"].map(|name| Subject::new(name).unwrap());
-    late.query("SELECT pg_current_xact_id()", &[]).await.unwrap();
+    late.query("SELECT pg_current_xact_id()", &[])
+        .await
+        .unwrap();
     feed_core::postgres::append(&early, FEED, &subjects[0], Expected::New, &event(1))
         .await
         .unwrap();

@@ -2,6 +2,7 @@
 //! read the ten and one that has read all thirteen.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use feed_core::server::{bind, router, serve};
 use feed_core::testing::TempStore;
@@ -96,11 +97,14 @@ impl Follower {
             Ok::<(), HandlerError>(())
         };
         let consumer = Consumer::new(&self.0, NAME, &served.url).unwrap();
-        let mut consumer = consumer.handlers(Handlers::new().on("Lit", handler));
+        let mut consumer = consumer
+            .handlers(Handlers::new().on("Lit", handler))
+            // The next one need not wait for long until this one's has ended.
+            .lease(Duration::from_millis(200));
         loop {
             match consumer.step().await {
                 Ok(StepOutcome::CaughtUp) => break Ok(()),
-                Ok(_) => {}
+                Ok(_) => tokio::time::sleep(Duration::from_millis(5)).await,
                 Err(ConsumerError::Halted(halt)) => break Err(halt.to_string()),
                 Err(error) if error.is_transient() => {}
                 Err(error) => panic!("{error}"),

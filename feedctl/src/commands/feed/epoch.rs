@@ -52,7 +52,9 @@ pub(crate) struct Args {
 pub(super) async fn run(args: Args) -> Result<(), CliError> {
     let asks = !args.dry_run && args.leave.is_to_be_asked_for()?;
     let sentence = args.by.operator(&args.reason)?.sentence();
-    args.database.with(async |store| open(store, &args, asks, &sentence).await).await
+    args.database
+        .with(async |store| open(store, &args, asks, &sentence).await)
+        .await
 }
 
 async fn open(store: &Store, args: &Args, asks: bool, sentence: &str) -> Result<(), CliError> {
@@ -70,7 +72,10 @@ async fn open(store: &Store, args: &Args, asks: bool, sentence: &str) -> Result<
             Format::Text => output::print(told(&before, None, said)).await,
         };
     }
-    let after = store.open_epoch(&args.feed, sentence).await.map_err(failed)?;
+    let after = store
+        .open_epoch(&args.feed, sentence)
+        .await
+        .map_err(failed)?;
     match args.output {
         Format::Json => output::print_json(&FeedJson::new(&after)).await,
         Format::Text => output::print(told(&before, Some(&after), "done")).await,
@@ -97,7 +102,9 @@ async fn state(store: &Store, feed: &FeedName) -> Result<FeedState, CliError> {
 fn told(before: &FeedState, after: Option<&FeedState>, how: &str) -> String {
     let newest = |state: &FeedState| {
         let epochs = state.history.epochs();
-        epochs.last().map(|(first, epoch)| (epoch.to_string(), first.get()))
+        epochs
+            .last()
+            .map(|(first, epoch)| (epoch.to_string(), first.get()))
     };
     let old = newest(before).map_or_else(String::new, |(epoch, _)| epoch);
     // On PostgreSQL, what was committed and had no position yet gets it in the old epoch.

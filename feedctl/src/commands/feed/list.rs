@@ -106,7 +106,9 @@ fn table(states: &[FeedState]) -> String {
     let mut rows = vec![["FEED", "HEAD", "RECORDED", "EPOCH", "FROM", "EPOCHS"].map(str::to_owned)];
     rows.extend(states.iter().map(|state| {
         let epochs = state.history.epochs();
-        let newest = epochs.last().map(|(first, epoch)| (epoch.to_string(), first.to_string()));
+        let newest = epochs
+            .last()
+            .map(|(first, epoch)| (epoch.to_string(), first.to_string()));
         let (epoch, from) = newest.unwrap_or_default();
         [
             state.identity.name.to_string(),
@@ -120,7 +122,10 @@ fn table(states: &[FeedState]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let widths: [usize; 6] = std::array::from_fn(width);
     let lines = rows.iter().map(|row| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        let cells = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:<width$}"));
         let line = cells.collect::<Vec<_>>().join("  ");
         format!("{}\n", line.trim_end())
     });

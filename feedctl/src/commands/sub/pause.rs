@@ -46,7 +46,10 @@ pub(crate) struct ResumeArgs {
 }
 
 pub(super) async fn pause(args: PauseArgs) -> Result<(), CliError> {
-    let (change, operator) = (&args.change, args.by.operator(args.why.as_deref().unwrap_or(""))?);
+    let (change, operator) = (
+        &args.change,
+        args.by.operator(args.why.as_deref().unwrap_or(""))?,
+    );
     change
         .database
         .with(async |store| {
