@@ -94,14 +94,21 @@ pub async fn copy(from: &str, to: &str, told: &mut Told<'_>) -> Result<Moved, Mo
 }
 
 async fn check_empty(target: &Side) -> Result<(), MoveError> {
-    match target
-        .count("outbox")
-        .await
-        .map_err(MoveError::at(TARGET))?
-    {
-        0 => Ok(()),
-        events => Err(MoveError::NotEmpty(format!("it has {events} events"))),
+    for (table, noun) in [("outbox", "event"), ("feeds", "feed")] {
+        let rows = target.count(table).await.map_err(MoveError::at(TARGET))?;
+        if rows > 0 {
+            return Err(MoveError::NotEmpty(format!(
+                "it has {}: its service has run on it already",
+                counted(rows, noun)
+            )));
+        }
     }
+    Ok(())
+}
+
+fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
 }
 
 /// The keys of the rows that the service's migrations have put there, after which the table is emptied.
@@ -116,8 +123,9 @@ async fn keys_in_target(
     }
     if table.is_own() || table.key.is_empty() || rows > MOVED_TARGET_ROWS_MAX {
         return Err(MoveError::NotEmpty(format!(
-            "table {} has {rows} rows",
-            table.name
+            "table {} has {}",
+            table.name,
+            counted(rows, "row")
         )));
     }
     let mut keys = HashSet::new();

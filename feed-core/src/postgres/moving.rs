@@ -19,7 +19,7 @@ use super::sequencer::Sequencer;
 use super::values::Xid;
 use super::{migrate, sessions};
 use crate::error::StoreError;
-use crate::limits::{MOVED_IDLE_MS_MAX, MOVED_LOCK_MS_MAX};
+use crate::limits::{MOVED_IDLE_MS_MAX, MOVED_LOCK_MS_MAX, POSTGRES_SEQUENCED_EVENTS_MAX};
 
 /// A connection with a transaction that is open all the time.
 pub(crate) struct PostgresSide {
@@ -97,7 +97,11 @@ impl PostgresSide {
         let connected = sessions::connect(address, |_| {}).await?;
         let sequencer = Sequencer::new(connected.client, String::new()).await?;
         for feed in sequencer.pending().await? {
-            while sequencer.sequence(feed).await?.more {}
+            while sequencer
+                .sequence(feed, POSTGRES_SEQUENCED_EVENTS_MAX)
+                .await?
+                .more
+            {}
         }
         self.lock(&later, "SHARE").await
     }

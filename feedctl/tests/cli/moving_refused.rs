@@ -56,13 +56,13 @@ async fn a_target_with_something_in_it_is_refused() {
     tried(
         "INSERT INTO applied VALUES (1)",
         "DELETE FROM applied",
-        "table applied has 1 rows",
+        "table applied has 1 row",
     )
     .await;
     tried(
         "INSERT INTO subscriptions (name, feed_url, updated_us) VALUES ('a', 'b', 0)",
         "DELETE FROM subscriptions",
-        "table subscriptions has 1 rows",
+        "table subscriptions has 1 row",
     )
     .await;
     tried(
@@ -84,7 +84,7 @@ async fn a_target_with_something_in_it_is_refused() {
     )
     .await;
     house_feed(&store).await;
-    refused(&migrate(&from, to).await, 1, "table feeds has 1 rows");
+    refused(&migrate(&from, to).await, 1, "it has 1 feed");
     store.close().await;
 }
 

@@ -76,7 +76,7 @@ async fn what_differs_is_told() {
         ),
         (
             "UPDATE subscriptions SET cursor = 'nowhere'",
-            "table subscriptions, row (\"house/lamps\"): cursor is",
+            "table subscriptions, row (\"house/lamps\", 0): cursor is",
             Some("which is no cursor"),
         ),
         (

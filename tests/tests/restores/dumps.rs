@@ -118,7 +118,7 @@ async fn append_beside(url: &str, subject: &str, number: u32) {
     let transaction = client.transaction().await.unwrap();
     let subject = Subject::new(subject).unwrap();
     let event = NewEvent::json("Lit", &number).unwrap();
-    feed_core::postgres::append(&transaction, FEED, &subject, Expected::Any, &[event])
+    feed_core::postgres::append(transaction.client(), FEED, &subject, Expected::Any, &[event])
         .await
         .unwrap();
     transaction.commit().await.unwrap();
@@ -192,7 +192,7 @@ async fn i03_an_appender_at_work_during_the_taking_up_is_not_forgotten() {
     late.query("SELECT pg_current_xact_id()", &[])
         .await
         .unwrap();
-    feed_core::postgres::append(&early, FEED, &subjects[0], Expected::New, &event(1))
+    feed_core::postgres::append(early.client(), FEED, &subjects[0], Expected::New, &event(1))
         .await
         .unwrap();
     let restored = service(&url).await;
@@ -205,7 +205,7 @@ async fn i03_an_appender_at_work_during_the_taking_up_is_not_forgotten() {
         assert!(begun.elapsed().as_secs() < 20, "never taken up");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    feed_core::postgres::append(&late, FEED, &subjects[1], Expected::New, &event(2))
+    feed_core::postgres::append(late.client(), FEED, &subjects[1], Expected::New, &event(2))
         .await
         .unwrap();
     append(&restored, 2).await;
