@@ -15,6 +15,7 @@ use crate::app::{
     Application, FollowedFeed, HttpSettings, PollerSettings, RunError, Settings, StartError,
 };
 use crate::import::{self, ImportError, ImportSettings};
+use crate::migrate::{self, MigrateError};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,6 +32,15 @@ Try it:
   curl -X PUT -d '{\"name\":\"Berlin\",\"max_mbps\":1000,\"capacity_mbps\":50000}' \\
        -H 'Content-Type: application/json' http://127.0.0.1:8082/geos/berlin
   curl http://127.0.0.1:8082/feeds/customers";
+
+const MIGRATE: &str = "\
+The other commands do so too when they start. By itself it is of use where the service's own user may not change the
+schema, and before `feedctl migrate` fills the database from another one: that wants a database with tables and without
+feeds.
+
+Examples:
+  customer-svc migrate --database customer.db
+  customer-svc migrate --database postgres://customer@127.0.0.1/customer";
 
 /// Keeps customers and geos, reserves speed for orders, and publishes all of it as a feed.
 ///
@@ -52,6 +62,9 @@ enum Command {
     Poll(Poll),
     /// State geos and customers from CSV files; what is the same already is left alone, so it can be done again
     Import(Import),
+    /// Bring the database's schema up to date, and end
+    #[command(after_help = MIGRATE)]
+    Migrate(Migrate),
 }
 
 #[derive(Debug, Args)]
@@ -114,6 +127,14 @@ struct Import {
     /// CSV file with the columns customer_id,name,geo,current_mbps
     #[arg(long, env = "CUSTOMER_IMPORT_CUSTOMERS", value_name = "FILE")]
     customers: Option<PathBuf>,
+    #[command(flatten)]
+    database: Database,
+    #[command(flatten)]
+    log: Log,
+}
+
+#[derive(Debug, Args)]
+struct Migrate {
     #[command(flatten)]
     database: Database,
     #[command(flatten)]
@@ -234,6 +255,9 @@ pub enum CliError {
     /// The files were not imported.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// The schema is not up to date.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
 }
 
 impl Cli {
@@ -273,6 +297,10 @@ impl Cli {
                     customers: import.customers,
                 };
                 return Ok(import::run(settings).await?);
+            }
+            Command::Migrate(migrate) => {
+                migrate.log.start()?;
+                return Ok(migrate::run(&migrate.database.database).await?);
             }
         };
         log.start()?;

@@ -12,6 +12,7 @@
 //! | `domain.rs` | the rules, without I/O |
 //! | `storage.rs` | all SQL |
 //! | `reactions.rs` | what is done with the other service's events |
+//! | `migrate.rs` | the schema alone, brought up to date |
 //! | `import.rs` | stating geos and customers from files |
 //!
 //! A request flows `http → domain → storage → the feed`, an event of the other service `reactions → domain →
@@ -22,6 +23,7 @@ mod cli;
 mod domain;
 mod http;
 mod import;
+mod migrate;
 mod reactions;
 mod storage;
 
@@ -31,3 +33,4 @@ pub use app::{
 pub use cli::{Cli, CliError};
 pub use http::PROBLEM_TYPES;
 pub use import::{ImportError, ImportSettings};
+pub use migrate::MigrateError;

@@ -1,6 +1,8 @@
 //! Feed documents: what all representations of them share.
 
 mod links;
+#[cfg(feature = "store")]
+mod sealed;
 
 pub use links::{ArchiveFile, Format, Links, RENDER_VERSION};
 

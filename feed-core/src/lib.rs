@@ -57,6 +57,8 @@ mod filter;
 #[cfg(any(feature = "client", all(feature = "server", feature = "store")))]
 mod headers;
 pub mod limits;
+#[cfg(feature = "store")]
+pub mod moving;
 mod page;
 mod position;
 #[cfg(all(feature = "client", feature = "server", feature = "store"))]

@@ -244,3 +244,20 @@ pub const POSTGRES_WORK_THREADS: usize = 2;
 pub const STANDBY_LOOKS_MAX: u32 = 10;
 /// Time between two such looks, in milliseconds.
 pub const STANDBY_LOOK_MS: u64 = 20;
+
+/// Rows of a database that is taken over or compared which are on their way at once, at most.
+pub const MOVED_BATCH_ROWS_MAX: usize = 2_000;
+/// The same in bytes; a single row may be larger.
+pub const MOVED_BATCH_BYTES_MAX: usize = 2 << 20;
+/// Batches that are read ahead of their writer, from SQLite.
+pub const MOVED_BATCHES_AHEAD_MAX: usize = 2;
+/// Rows that a service's migrations may have put into one of its tables, in a database that is to be filled.
+pub const MOVED_TARGET_ROWS_MAX: u64 = 1_000;
+/// How long taking a database over waits for those who write to it, in milliseconds.
+pub const MOVED_LOCK_MS_MAX: u64 = 10_000;
+/// After how much silence of this program a database that is taken over is let go, in milliseconds.
+pub const MOVED_IDLE_MS_MAX: u64 = 600_000;
+/// Differences of one feed or table that a comparison names; further ones are counted.
+pub const DIFFERENCES_TOLD_MAX: usize = 5;
+/// Longest part of a value that a difference shows, in characters.
+pub const DIFFERENCE_CHARS_MAX: usize = 80;

@@ -11,6 +11,7 @@ mod feeds;
 mod hosts;
 mod log;
 mod migrate;
+mod moving;
 mod outbox;
 mod scan;
 mod sequencer;
@@ -21,6 +22,7 @@ mod values;
 mod work;
 
 pub(crate) use address::explain;
+pub(crate) use moving::{MovedRows, PostgresSide};
 pub(crate) use store::PostgresStore;
 pub(crate) use tx::{PostgresTx, Statements};
 

@@ -6,6 +6,7 @@ mod boot_clock;
 mod connection;
 mod log;
 mod migrate;
+mod moving;
 mod outbox;
 mod scan;
 mod store;
@@ -13,6 +14,7 @@ mod tx;
 mod watcher;
 mod writer;
 
+pub(crate) use moving::SqliteSide;
 pub(crate) use store::SqliteStore;
 pub(crate) use tx::{SqliteTx, borrowed};
 

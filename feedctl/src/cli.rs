@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{conformance, sub, tail};
+use crate::commands::{conformance, feed, migrate, sub, tail, verify};
 use crate::output::ColorWhen;
 
 const AFTER_HELP: &str = "\
@@ -16,10 +16,14 @@ Examples:
       prints every event from the first one on, then those that come
   feedctl sub ls --database customer.db
       says how far the service's subscriptions are
+  feedctl feed new-epoch orders --reason 'restored from a backup' --database order.db
+      tells the feed's readers that events are lost
+  feedctl migrate --from sqlite:order.db --to postgres://order@127.0.0.1/order
+      takes the service over to PostgreSQL
   feedctl conformance http://127.0.0.1:8081/feeds/orders
       checks that a server keeps the feed protocol";
 
-/// Follows feeds, operates subscriptions, and proves that a server keeps the feed protocol.
+/// Follows feeds, operates subscriptions, moves and compares databases, and proves that a server keeps the feed protocol.
 #[derive(Debug, Parser)]
 #[command(name = "feedctl", version, after_help = AFTER_HELP, max_term_width = 110)]
 pub struct Cli {
@@ -36,6 +40,12 @@ enum Command {
     Tail(tail::Args),
     /// Look at the subscriptions of a service, and change them
     Sub(sub::Args),
+    /// Look at the feeds of a service, and open a new epoch after it was put back
+    Feed(feed::Args),
+    /// Take a service's whole database over to the other kind of store
+    Migrate(migrate::Args),
+    /// Compare two databases as their readers see them, or check one in itself
+    Verify(verify::Args),
     /// Check that a server keeps the feed protocol
     Conformance(conformance::Args),
 }
@@ -82,6 +92,9 @@ impl Cli {
         match self.command {
             Command::Tail(args) => tail::run(args, self.color).await,
             Command::Sub(args) => sub::run(args, self.color).await,
+            Command::Feed(args) => feed::run(args).await,
+            Command::Migrate(args) => migrate::run(args).await,
+            Command::Verify(args) => verify::run(args, self.color).await,
             Command::Conformance(args) => conformance::run(args, self.color).await,
         }
     }

@@ -14,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 use crate::app::{
     Application, FollowedFeed, HttpSettings, PollerSettings, RunError, Settings, StartError,
 };
+use crate::migrate::{self, MigrateError};
 use crate::rebuild::{self, RebuildError, RebuildSettings};
 
 const EXAMPLES: &str = "\
@@ -37,6 +38,15 @@ It ends with 0 when the new read model is read, and with 1 when the old one is: 
 Example:
   order-svc rebuild --database order.db --customers-feed http://127.0.0.1:8082/feeds/customers";
 
+const MIGRATE: &str = "\
+The other commands do so too when they start. By itself it is of use where the service's own user may not change the
+schema, and before `feedctl migrate` fills the database from another one: that wants a database with tables and without
+feeds.
+
+Examples:
+  order-svc migrate --database order.db
+  order-svc migrate --database postgres://order@127.0.0.1/order";
+
 /// Takes orders for faster internet lines, and publishes what becomes of them as a feed.
 ///
 /// It learns from the customers feed whether an order gets its speed; it calls no other service. What it knows is in
@@ -59,6 +69,9 @@ enum Command {
     /// switch over; `serve` and `poll` go on meanwhile
     #[command(after_help = REBUILD)]
     Rebuild(Rebuild),
+    /// Bring the database's schema up to date, and end
+    #[command(after_help = MIGRATE)]
+    Migrate(Migrate),
 }
 
 #[derive(Debug, Args)]
@@ -126,6 +139,14 @@ struct Rebuild {
     database: String,
     #[command(flatten)]
     followed: Followed,
+    #[command(flatten)]
+    log: Log,
+}
+
+#[derive(Debug, Args)]
+struct Migrate {
+    #[command(flatten)]
+    database: Database,
     #[command(flatten)]
     log: Log,
 }
@@ -244,6 +265,9 @@ pub enum CliError {
     /// The read model was not rebuilt.
     #[error(transparent)]
     Rebuild(#[from] RebuildError),
+    /// The schema is not up to date.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
 }
 
 impl Cli {
@@ -277,6 +301,10 @@ impl Cli {
                 poll.log,
             ),
             Command::Rebuild(rebuild) => return rebuild.run().await,
+            Command::Migrate(migrate) => {
+                migrate.log.start()?;
+                return Ok(migrate::run(&migrate.database.database).await?);
+            }
         };
         log.start()?;
         let stop = feed_core::shutdown_signal();

@@ -14,6 +14,7 @@
 //! | `reactions.rs` | what is done with the other service's events |
 //! | `timers.rs` | what happens when no answer comes |
 //! | `rebuild.rs` | how the read model of customers is built anew |
+//! | `migrate.rs` | the schema alone, brought up to date |
 //! | `housekeeping.rs` | what is deleted when it is old |
 //!
 //! A request flows `http → domain → storage → the feed`, an event of the other service `reactions → domain →
@@ -24,6 +25,7 @@ mod cli;
 mod domain;
 mod housekeeping;
 mod http;
+mod migrate;
 mod reactions;
 mod rebuild;
 mod storage;
@@ -34,4 +36,5 @@ pub use app::{
 };
 pub use cli::{Cli, CliError};
 pub use http::PROBLEM_TYPES;
+pub use migrate::MigrateError;
 pub use rebuild::RebuildError;

@@ -42,7 +42,8 @@ impl Operator {
         })
     }
 
-    pub(super) fn sentence(&self) -> String {
+    /// Who and why, as it is kept: `by NAME: REASON`.
+    pub fn sentence(&self) -> String {
         if self.why.is_empty() {
             format!("by {}", self.name)
         } else {

@@ -13,4 +13,4 @@ mod place;
 mod statements;
 
 pub(super) use batch::Sequencer;
-pub(super) use place::insert_first_batch;
+pub(super) use place::{insert_batches_behind_copies, insert_first_batch};

@@ -200,9 +200,9 @@ impl PostgresStore {
         let reader = self.reader().await?;
         let found = reader.reads(self.inner.feeds.find(&reader, &feed)).await?;
         let sequencer = self.sequencer().await?;
-        // What was committed until now belongs to the stretch that ends.
-        run_batches(&self.inner.shared, &sequencer.0).await?;
+        // What has no position yet comes behind the fork: in the history that was lost, others may have got there.
         sequencer.0.open_epoch_now(found.number, &reason).await?;
+        run_batches(&self.inner.shared, &sequencer.0).await?;
         self.inner.shared.announce();
         Ok(self.read_log(feed, Window::Nothing).await?.0)
     }

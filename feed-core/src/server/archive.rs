@@ -10,7 +10,7 @@ use super::problem_types;
 use super::respond::{self, Caching};
 use super::sealed::{Key, SealedPage, SealedPages};
 use super::{build, resolve};
-use crate::document::{ArchiveFile, Links};
+use crate::document::{ArchiveFile, Document, Links};
 use crate::error::StoreError;
 use crate::feed::FeedState;
 use crate::position::{Cursor, Epoch, Position};
@@ -77,7 +77,7 @@ async fn render(log: &Log, epoch: Epoch, file: ArchiveFile) -> Result<SealedPage
         let link = Links::archive_from_archive(right, file.page, file.format);
         return Err(Elsewhere(respond::redirect(&link)));
     }
-    let document = build::archive(&state, file.page, events, file.format);
+    let document = Document::sealed(&state, file.page, events, file.format);
     let tag = respond::archive_tag(&document, file.format);
     let headers = respond::headers(&document, file.format, &tag, Caching::SEALED);
     let before = file.page.previous();

@@ -62,44 +62,6 @@ pub(super) fn tail(found: Found, wanted: &Wanted, format: Format, query: &FeedQu
     }
 }
 
-/// A sealed page. Nothing of the feed's present state enters it but what can never change.
-pub(super) fn archive(
-    state: &FeedState,
-    page: PageNumber,
-    events: Vec<Event>,
-    format: Format,
-) -> Document {
-    let name = &state.identity.name;
-    let capacity = state.identity.capacity;
-    let epoch = state.history.epoch_at(capacity.last(page));
-    let previous = page.previous();
-    Document {
-        kind: DocumentKind::Archive,
-        updated: events
-            .last()
-            .map_or(state.identity.created, |event| event.recorded),
-        events,
-        links: Links {
-            this: Links::archive_from_archive(epoch, page, format),
-            current: Links::feed_from_archive(name),
-            // The next page may be sealed in a later epoch; the server redirects from here to there.
-            next: Some(Links::archive_from_archive(epoch, page.next(), format)),
-            prev_archive: previous.map(|page| {
-                Links::archive_from_archive(
-                    state.history.epoch_at(capacity.last(page)),
-                    page,
-                    format,
-                )
-            }),
-            tail: None,
-            events: "../../events/".to_owned(),
-        },
-        head: None,
-        caught_up: None,
-        feed: state.identity.clone(),
-    }
-}
-
 /// The head document, from a document at the feed's own URL.
 fn head_link(state: &FeedState, carried: &str) -> String {
     let name = &state.identity.name;

@@ -5,7 +5,7 @@ use tokio::sync::watch;
 use super::log::Log;
 use super::migrations::Migrations;
 use super::tx::Tx;
-use super::value::{FromRow, Value};
+use super::value::{FromRow, OwnedValue, Value};
 use crate::error::{InvalidValue, StoreError};
 use crate::event::FeedName;
 use crate::feed::{FeedConfig, FeedState};
@@ -64,12 +64,7 @@ impl Store {
         if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             return Store::at_postgres(url, migrations).await;
         }
-        let path = url.strip_prefix("sqlite:").unwrap_or(url);
-        let path = path.strip_prefix("//").unwrap_or(path);
-        if path.is_empty() || path.contains(":memory:") || path.contains("://") {
-            return Err(StoreError::Address(without_password(url)));
-        }
-        Store::at_sqlite(path, migrations).await
+        Store::at_sqlite(sqlite_path(url)?, migrations).await
     }
 
     #[cfg(feature = "sqlite")]
@@ -213,40 +208,20 @@ impl Store {
     }
 }
 
+/// The path in an address of SQLite.
+pub(crate) fn sqlite_path(url: &str) -> Result<&str, StoreError> {
+    let path = url.strip_prefix("sqlite:").unwrap_or(url);
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.is_empty() || path.contains(":memory:") || path.contains("://") {
+        return Err(StoreError::Address(without_password(url)));
+    }
+    Ok(path)
+}
+
 /// An address without the user's part, for error messages.
 pub(crate) fn without_password(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
         _ => url.to_owned(),
-    }
-}
-
-/// A parameter that can go to another thread.
-enum OwnedValue {
-    Null,
-    Integer(i64),
-    Text(String),
-    Blob(Vec<u8>),
-}
-
-impl From<&Value<'_>> for OwnedValue {
-    fn from(value: &Value<'_>) -> Self {
-        match value {
-            Value::Null => OwnedValue::Null,
-            Value::Integer(number) => OwnedValue::Integer(*number),
-            Value::Text(text) => OwnedValue::Text((*text).to_owned()),
-            Value::Blob(bytes) => OwnedValue::Blob((*bytes).to_owned()),
-        }
-    }
-}
-
-impl OwnedValue {
-    fn borrow(&self) -> Value<'_> {
-        match self {
-            OwnedValue::Null => Value::Null,
-            OwnedValue::Integer(number) => Value::Integer(*number),
-            OwnedValue::Text(text) => Value::Text(text),
-            OwnedValue::Blob(bytes) => Value::Blob(bytes),
-        }
     }
 }

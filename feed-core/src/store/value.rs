@@ -72,6 +72,46 @@ impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
     }
 }
 
+/// A value that can go to another thread.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum OwnedValue {
+    Null,
+    Integer(i64),
+    Text(String),
+    Blob(Vec<u8>),
+}
+
+impl From<&Value<'_>> for OwnedValue {
+    fn from(value: &Value<'_>) -> Self {
+        match value {
+            Value::Null => OwnedValue::Null,
+            Value::Integer(number) => OwnedValue::Integer(*number),
+            Value::Text(text) => OwnedValue::Text((*text).to_owned()),
+            Value::Blob(bytes) => OwnedValue::Blob((*bytes).to_owned()),
+        }
+    }
+}
+
+impl OwnedValue {
+    pub(crate) fn borrow(&self) -> Value<'_> {
+        match self {
+            OwnedValue::Null => Value::Null,
+            OwnedValue::Integer(number) => Value::Integer(*number),
+            OwnedValue::Text(text) => Value::Text(text),
+            OwnedValue::Blob(bytes) => Value::Blob(bytes),
+        }
+    }
+
+    /// About how much memory it takes, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            OwnedValue::Null | OwnedValue::Integer(_) => 24,
+            OwnedValue::Text(text) => 24 + text.len(),
+            OwnedValue::Blob(bytes) => 24 + bytes.len(),
+        }
+    }
+}
+
 /// A row of a result, for the time that it is being read.
 pub struct Row<'r>(pub(crate) RowInner<'r>);
 

@@ -9,9 +9,9 @@
 //! | `ask` | the question |
 //! | `json`, `text`, `indent` | how it is shown |
 
-mod ask;
-mod change;
-mod database;
+pub(super) mod ask;
+pub(super) mod change;
+pub(super) mod database;
 mod events;
 mod indent;
 mod json;
@@ -78,7 +78,7 @@ enum Command {
 
 /// How it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// For people
     Text,
     /// One JSON document

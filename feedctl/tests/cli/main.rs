@@ -10,7 +10,10 @@
 #![cfg(unix)]
 
 mod conformance;
+mod epochs;
 mod feed;
+mod moving;
+mod moving_refused;
 mod process;
 mod sub;
 mod sub_changes;
@@ -18,3 +21,4 @@ mod sub_partitions;
 mod subscriber;
 mod tail;
 mod tail_failures;
+mod verify;

@@ -59,6 +59,8 @@ async fn what_cannot_be_undone_needs_leave() {
             "drop", NAME, "--all", "--key", "lamp-1", "--why", "x", "--yes",
         ],
         &["retry", NAME],
+        &["pause", NAME, "--why", ""],
+        &["pause", NAME, "--why", " "],
     ] {
         assert_eq!(subscriber.sub(command).await.code, 2, "{command:?}");
     }
@@ -185,6 +187,11 @@ async fn a_reset_goes_where_it_is_told_to() {
         .await;
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("cursor-beyond-head"), "{}", ran.stderr);
+    let unknown = "01a21355-a082-7787-9e1a-5be683ed8f74";
+    let ran = subscriber
+        .sub(&["reset", NAME, "--to", unknown, "--yes"])
+        .await;
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
     assert_eq!(
         subscriber
             .sub(&["reset", NAME, "--to", "soon", "--yes"])

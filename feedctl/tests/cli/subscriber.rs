@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use feed_core::testing::TempStore;
-use feed_core::{Consumer, Event, HandlerError, Handlers, Migrations, Tx};
+use feed_core::{Consumer, Event, HandlerError, Handlers, Migrations, Store, Tx};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +43,13 @@ impl Subscriber {
     /// One that has read all of its feed: three events are parked, and one waits.
     pub(crate) async fn with_parked_events() -> Self {
         let subscriber = Subscriber::new().await;
+        subscriber.reads_all().await;
+        subscriber
+    }
+
+    /// Follows its feed of six events to the end.
+    pub(crate) async fn reads_all(&self) {
+        let subscriber = self;
         let stop = CancellationToken::new();
         let running = subscriber.consumer().spawn(stop.clone());
         let handle = subscriber.store.subscription(NAME).unwrap();
@@ -54,10 +61,14 @@ impl Subscriber {
         .await;
         stop.cancel();
         running.await.unwrap().unwrap();
-        subscriber
     }
 
     pub(crate) fn consumer(&self) -> Consumer {
+        self.consumer_in(&self.store)
+    }
+
+    /// The same with its tables elsewhere.
+    pub(crate) fn consumer_in(&self, store: &Store) -> Consumer {
         let mended = self.mended.clone();
         let handlers = Handlers::new().on("Lit", applied).on(
             "Dimmed",
@@ -69,7 +80,7 @@ impl Subscriber {
                 }
             },
         );
-        let consumer = Consumer::new(&self.store, NAME, &self.feed.url()).unwrap();
+        let consumer = Consumer::new(store, NAME, &self.feed.url()).unwrap();
         consumer
             .handlers(handlers)
             .poll_interval(Duration::from_millis(20))

@@ -6,7 +6,8 @@ use tokio_postgres::{Client, Statement};
 
 use super::place::{Found, Last, Next};
 use super::statements::{
-    FORGET_BATCHES, FOUND, LAST, LOCK, NEXT_BATCH, NOTIFY, OPEN_EPOCH, PENDING, PLACE, UNPLACED,
+    FORGET_BATCHES, FOUND, LAST, LOCK, NEXT_BATCH, NOTIFY, NUMBERS_BEHIND, OPEN_EPOCH, PENDING,
+    PLACE, UNPLACED,
 };
 use crate::error::StoreError;
 use crate::faults::{Point, at};
@@ -59,9 +60,9 @@ impl Sequencer {
         let prepare = |sql| client.prepare(sql);
         Ok(Sequencer {
             session: Session::of(&client).await?,
-            pending: prepare(PENDING).await.map_err(store_error)?,
+            pending: prepare(&PENDING).await.map_err(store_error)?,
             lock: prepare(LOCK).await.map_err(store_error)?,
-            last: prepare(LAST).await.map_err(store_error)?,
+            last: prepare(&LAST).await.map_err(store_error)?,
             found: prepare(FOUND).await.map_err(store_error)?,
             place: prepare(PLACE).await.map_err(store_error)?,
             next_batch: prepare(NEXT_BATCH).await.map_err(store_error)?,
@@ -199,14 +200,19 @@ impl Sequencer {
         })
     }
 
-    /// The database came to another cluster (restored from a dump, or upgraded): numbers of transactions start anew, so
-    /// what has no place is found by looking at all, while nobody appends.
+    /// The database came to another place (restored from a dump, or upgraded): numbers of transactions may start anew, so
+    /// what has no place is found by looking at all, while nobody appends. In the same cluster they go on, and the history
+    /// may have been forked all the same.
     async fn take_up_again(&self, feed: i64, last: Last) -> Result<Sequenced, StoreError> {
         self.client
             // Whoever appends queues up behind this: it is given up and tried again when an appender takes long.
             .batch_execute(&format!(
                 "SET LOCAL lock_timeout = {POSTGRES_LOCK_MS_MAX}; LOCK TABLE outbox IN SHARE MODE"
             ))
+            .await
+            .map_err(store_error)?;
+        self.client
+            .execute(NUMBERS_BEHIND, &[])
             .await
             .map_err(store_error)?;
         let rows = self
@@ -223,7 +229,7 @@ impl Sequencer {
             .await
             .map_err(store_error)?;
         let reason = format!(
-            "the database went on in another cluster behind position {}",
+            "the database was restored or moved behind position {}",
             last.position
         );
         self.open_epoch(feed, last.position, &reason, last.now.micros)
@@ -231,7 +237,7 @@ impl Sequencer {
         tracing::warn!(
             feed,
             position = last.position.get(),
-            "the database is in another cluster than before: a new epoch begins"
+            "the database is in another place than before: a new epoch begins"
         );
         let found = Found::behind(last.check, &rows)?;
         let next = Next {

@@ -1,8 +1,9 @@
 //! Where the sequencer of a feed stands, and what it has found.
 
-use tokio_postgres::{Row, Transaction};
+use tokio_postgres::{Client, Row, Transaction};
 use uuid::Uuid;
 
+use super::statements::{PLACE_ID, TIMELINE};
 use crate::error::StoreError;
 use crate::event::EventId;
 use crate::position::{Check, Position};
@@ -18,10 +19,47 @@ pub(in crate::postgres) async fn insert_first_batch(
 ) -> Result<(), StoreError> {
     transaction
         .execute(
-            "INSERT INTO sequencer_batches (feed, batch, done, system_id, timeline)
-             SELECT $1, 0, pg_current_snapshot(), (SELECT system_identifier FROM pg_control_system()),
-                 ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint",
+            &format!(
+                "INSERT INTO sequencer_batches (feed, batch, done, system_id, timeline)
+                 SELECT $1, 0, pg_current_snapshot(), {PLACE_ID}, {TIMELINE}"
+            ),
             &[&feed],
+        )
+        .await
+        .map(drop)
+        .map_err(store_error)
+}
+
+/// The batches that feeds begin with whose events this very transaction has copied, with their places, up to
+/// `event_no`: the next batch never looks at them.
+///
+/// The transaction is not done in its own snapshot. So it is counted as done here, and as running whatever began before it
+/// and has not ended: one that appends after all, when this one has ended, is found by its number.
+pub(in crate::postgres) async fn insert_batches_behind_copies(
+    client: &Client,
+    event_no: i64,
+) -> Result<(), StoreError> {
+    client
+        .execute(
+            &format!(
+                "WITH own AS MATERIALIZED (
+                 SELECT pg_current_xact_id()::text::bigint AS xid, pg_current_snapshot() AS snapshot
+             ), bounds AS (
+                 SELECT xid, snapshot, pg_snapshot_xmax(snapshot)::text::bigint AS xmax FROM own
+             ), running AS (
+                 SELECT r.xid FROM bounds CROSS JOIN LATERAL (
+                     SELECT xip::text::bigint FROM pg_snapshot_xip(snapshot) AS xip
+                     UNION SELECT generate_series(bounds.xmax, bounds.xid - 1)
+                 ) r(xid) WHERE r.xid <> bounds.xid
+             )
+             INSERT INTO sequencer_batches (feed, batch, done, event_no_done, system_id, timeline)
+             SELECT f.feed, 0,
+                 format('%s:%s:%s', coalesce((SELECT min(xid) FROM running), greatest(b.xmax, b.xid + 1)),
+                     greatest(b.xmax, b.xid + 1), (SELECT string_agg(xid::text, ',' ORDER BY xid) FROM running))::pg_snapshot,
+                 $1, {PLACE_ID}, {TIMELINE}
+             FROM feeds f CROSS JOIN bounds b"
+            ),
+            &[&event_no],
         )
         .await
         .map(drop)

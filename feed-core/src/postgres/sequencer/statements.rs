@@ -1,14 +1,26 @@
 //! The sequencer's statements.
 
+use std::sync::LazyLock;
+
+/// Where the tables are, as a number that no other place has: the cluster, the database and the table itself. What is
+/// restored from a dump, into the same cluster too, has another one, and so has a database made of another as a template.
+pub(super) const PLACE_ID: &str = "hashint8extended((SELECT system_identifier FROM pg_control_system()),
+    (SELECT oid::bigint FROM pg_database WHERE datname = current_database()) << 32 | 'outbox'::regclass::oid::bigint)";
+
+pub(super) const TIMELINE: &str =
+    "('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint";
+
 /// Whether a feed has something to be sequenced, without waiting for anybody and without writing anything.
-pub(super) const PENDING: &str = "
-SELECT b.feed
+pub(super) static PENDING: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT b.feed
 FROM feeds f CROSS JOIN LATERAL (
     SELECT * FROM sequencer_batches WHERE feed = f.feed ORDER BY batch DESC LIMIT 1
 ) b
 WHERE b.doing IS NOT NULL
-   OR b.system_id <> (SELECT system_identifier FROM pg_control_system())
-   OR b.timeline <> ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint
+   OR b.system_id <> (SELECT {PLACE_ID})
+   OR b.timeline <> {TIMELINE}
+   OR pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(b.done)
    OR EXISTS (
        SELECT FROM outbox
        WHERE feed = b.feed AND xid >= pg_snapshot_xmax(b.done) AND xid < pg_snapshot_xmax(pg_current_snapshot())
@@ -17,25 +29,30 @@ WHERE b.doing IS NOT NULL
    OR EXISTS (
        SELECT FROM pg_snapshot_xip(b.done) AS running(xid) JOIN outbox o ON o.feed = b.feed AND o.xid = running.xid
        WHERE o.event_no > b.event_no_done
-   )";
+   )"
+    )
+});
 
 /// Held until the transaction ends: one sequencer of a feed at a time.
 pub(super) const LOCK: &str = "SELECT pg_advisory_xact_lock(
     (SELECT oid::bigint << 32 | $1 FROM pg_namespace WHERE nspname = current_schema()))";
 
 /// The newest batch, the newest place, and this very moment's snapshot.
-pub(super) const LAST: &str = r#"
-SELECT b.batch, b.done::text, b.doing::text, b.doing_upto, b.event_no_done, b.system_id, b.timeline,
+pub(super) static LAST: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        r#"SELECT b.batch, b.done::text, b.doing::text, b.doing_upto, b.event_no_done, b.system_id, b.timeline,
     pg_current_snapshot()::text,
-    (SELECT system_identifier FROM pg_control_system()),
-    ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint,
+    {PLACE_ID},
+    {TIMELINE},
     CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT),
     p.position, p."check", p.recorded_us, f.pruned_position, f.pruned_check,
     pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(b.done)
 FROM feeds f
 CROSS JOIN LATERAL (SELECT * FROM sequencer_batches WHERE feed = f.feed ORDER BY batch DESC LIMIT 1) b
 LEFT JOIN LATERAL (SELECT * FROM positions WHERE feed = f.feed ORDER BY position DESC LIMIT 1) p ON true
-WHERE f.feed = $1"#;
+WHERE f.feed = $1"#
+    )
+});
 
 /// What became visible between the snapshots $2 and $3, behind event $4: what began after the first one, and what was
 /// running in it. The order is that in which the numbers were drawn, and so within a subject that of its versions.
@@ -53,7 +70,16 @@ SELECT o.xid, o.event_no, o.id FROM (
 WHERE o.event_no > $4
 ORDER BY o.event_no LIMIT $5";
 
-/// What has no place, whatever its transaction; for a database that came to another cluster.
+/// Puts the numbers of events that come next behind those that are there: a restore may have left them behind, and an event
+/// with a number of before would never be looked for.
+pub(super) const NUMBERS_BEHIND: &str = "
+SELECT setval(s.name::regclass, n.newest)
+FROM (SELECT pg_get_serial_sequence('outbox', 'event_no') AS name) s
+CROSS JOIN (SELECT max(event_no) AS newest FROM outbox) n
+JOIN pg_sequences q ON to_regclass(format('%I.%I', q.schemaname, q.sequencename)) = s.name::regclass
+WHERE n.newest > coalesce(q.last_value, 0)";
+
+/// What has no place, whatever its transaction; for a database that came to another place.
 pub(super) const UNPLACED: &str = "
 SELECT o.xid, o.event_no, o.id FROM outbox o
 WHERE o.feed = $1 AND NOT EXISTS (SELECT FROM positions p WHERE p.event_no = o.event_no)

@@ -6,7 +6,7 @@ use crate::cli::CliError;
 
 /// Leave to do what cannot be undone.
 #[derive(Debug, Clone, Copy, clap::Args)]
-pub(super) struct Leave {
+pub(in crate::commands) struct Leave {
     /// Do it without asking; needed where stdin is no terminal
     #[arg(short, long)]
     yes: bool,
@@ -17,7 +17,7 @@ impl Leave {
     ///
     /// # Errors
     /// When it has to be, and nobody is there.
-    pub(super) fn is_to_be_asked_for(self) -> Result<bool, CliError> {
+    pub(in crate::commands) fn is_to_be_asked_for(self) -> Result<bool, CliError> {
         if self.yes {
             return Ok(false);
         }
@@ -36,7 +36,7 @@ impl Leave {
 ///
 /// # Errors
 /// When it was no yes.
-pub(super) async fn ask() -> Result<(), CliError> {
+pub(in crate::commands) async fn ask() -> Result<(), CliError> {
     let answered = tokio::task::spawn_blocking(|| {
         let mut stderr = io::stderr();
         stderr.write_all(b"Do it? [y/N] ")?;

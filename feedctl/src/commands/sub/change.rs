@@ -49,7 +49,7 @@ impl OfPartition {
 
 /// Who changes it.
 #[derive(Debug, clap::Args)]
-pub(super) struct By {
+pub(in crate::commands) struct By {
     /// Your name, which is kept with the change [default: the user's, from USER]
     #[arg(long, env = "FEEDCTL_BY", value_name = "NAME")]
     by: Option<String>,
@@ -58,7 +58,7 @@ pub(super) struct By {
 impl By {
     /// # Errors
     /// When the name or the reason is too long, or is no line of text.
-    pub(super) fn operator(&self, why: &str) -> Result<Operator, CliError> {
+    pub(in crate::commands) fn operator(&self, why: &str) -> Result<Operator, CliError> {
         let user = || {
             let names = ["USER", "LOGNAME", "USERNAME"];
             let named = names.iter().filter_map(|name| std::env::var(name).ok());
@@ -72,15 +72,13 @@ impl By {
     }
 }
 
-/// A reason, for what is never applied.
+/// A reason, for what somebody else will find done.
 ///
 /// # Errors
 /// When it is empty.
-pub(super) fn reason(text: &str) -> Result<String, String> {
+pub(in crate::commands) fn reason(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
-        return Err(
-            "a reason is expected, for whoever finds that the event was not applied".into(),
-        );
+        return Err("a reason is expected, for whoever finds what was done".into());
     }
     Ok(text.to_owned())
 }

@@ -6,7 +6,7 @@ use crate::cli::CliError;
 
 /// Where the subscriptions are.
 #[derive(Debug, clap::Args)]
-pub(super) struct Database {
+pub(in crate::commands) struct Database {
     /// The service's database: a file path or sqlite:PATH; it has to be there
     #[arg(
         long,
@@ -22,7 +22,7 @@ impl Database {
     ///
     /// # Errors
     /// When it cannot be opened; else those of `work`.
-    pub(super) async fn with<T>(
+    pub(in crate::commands) async fn with<T>(
         &self,
         work: impl AsyncFnOnce(&Store) -> Result<T, CliError>,
     ) -> Result<T, CliError> {
@@ -51,7 +51,7 @@ pub(super) fn subscription(store: &Store, name: &str) -> Result<SubscriptionHand
 }
 
 /// The database failed.
-pub(super) fn failed(error: StoreError) -> CliError {
+pub(in crate::commands) fn failed(error: StoreError) -> CliError {
     CliError::Usage(error.to_string())
 }
 

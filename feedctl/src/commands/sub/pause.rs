@@ -1,6 +1,6 @@
 //! `feedctl sub pause` and `feedctl sub resume`.
 
-use super::change::{By, Change, Command, OfPartition};
+use super::change::{By, Change, Command, OfPartition, reason};
 use super::database::subscription;
 use crate::cli::CliError;
 
@@ -32,13 +32,8 @@ pub(crate) struct PauseArgs {
     #[command(flatten)]
     by: By,
     /// Why, for whoever finds it paused
-    #[arg(
-        long,
-        value_name = "TEXT",
-        default_value = "",
-        hide_default_value = true
-    )]
-    why: String,
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    why: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -51,7 +46,10 @@ pub(crate) struct ResumeArgs {
 }
 
 pub(super) async fn pause(args: PauseArgs) -> Result<(), CliError> {
-    let (change, operator) = (&args.change, args.by.operator(&args.why)?);
+    let (change, operator) = (
+        &args.change,
+        args.by.operator(args.why.as_deref().unwrap_or(""))?,
+    );
     change
         .database
         .with(async |store| {

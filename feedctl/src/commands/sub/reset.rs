@@ -2,6 +2,7 @@
 
 use feed_core::client::{ClientError, ClientOptions, FeedClient};
 use feed_core::{Cursor, Store};
+use http::StatusCode;
 
 use super::ask::Leave;
 use super::change::{Change, Command};
@@ -27,6 +28,9 @@ Examples:
       goes on with the first event that was recorded then or later
   feedctl sub reset customers/orders --database customer.db --to now --yes
       goes on behind the newest event, without asking";
+
+/// What a server says that does not know the place.
+const PLACE_UNKNOWN: [StatusCode; 2] = [StatusCode::NOT_FOUND, StatusCode::GONE];
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -72,6 +76,10 @@ async fn cursor(store: &Store, args: &Args) -> Result<Option<Cursor>, CliError> 
     let resolved = client.resolve(args.to.start_at()).await;
     resolved.map_err(|error| match error {
         ClientError::Refused { .. } => CliError::Refused(error.to_string()),
+        // An event that was never there, or is there no more.
+        ClientError::Status { status, .. } if PLACE_UNKNOWN.contains(&status) => {
+            CliError::Refused(error.to_string())
+        }
         ClientError::Connection { .. } => CliError::Usage(format!(
             "{error}; is the server running? start and a cursor are taken without asking it"
         )),

@@ -183,7 +183,7 @@ pub(super) fn event(kept: &SubscriptionEvent, colors: bool) -> String {
     let state = Painted(kept.state, colors.then_some(color_of_event(kept.state)));
     let _ = write!(
         text,
-        "{state:<9} {:>8} {} {} {}",
+        "{state:<9} position {}: {} {} {}",
         kept.event.position.get(),
         kept.event.id,
         kept.event.event_type,
