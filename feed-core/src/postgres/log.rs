@@ -11,6 +11,7 @@ use super::feeds::{FEED_COLUMNS, Feed, Feeds, column, corrupt, time};
 use super::tx::PostgresTx;
 use crate::error::StoreError;
 use crate::event::{Data, Event, EventId, EventType, FeedName, Subject, Version};
+use crate::faults::{Bug, planted};
 use crate::feed::{FeedIdentity, FeedState, History};
 use crate::limits::{POSITION_MAX, SCAN_EVENTS_MAX};
 use crate::page::PageCapacity;
@@ -148,6 +149,11 @@ pub(super) async fn read(
 ) -> Result<(FeedState, Vec<Event>), StoreError> {
     let feed = feeds.find(client, name).await?;
     let (first, last) = stretch(window, feed.identity.capacity);
+    if planted(Bug::HeadAndRowsApart) {
+        let state = ask(client, &feed, &STATE, &[&feed.number]).await?.state;
+        let reading = ask(client, &feed, &BETWEEN, &[&feed.number, &first, &last]).await?;
+        return Ok((state, reading.events));
+    }
     let reading = ask(client, &feed, &BETWEEN, &[&feed.number, &first, &last]).await?;
     Ok((reading.state, reading.events))
 }

@@ -145,6 +145,17 @@ impl Cluster {
         admin.batch_execute(&create).await.context(create)
     }
 
+    /// Makes a database that begins as another one, to which nobody may be connected.
+    ///
+    /// # Errors
+    /// When somebody is, or a name is none.
+    pub async fn copy_database(&self, template: &str, name: &str) -> Result<(), Failure> {
+        let (template, name) = (identifier(template)?, identifier(name)?);
+        let admin = self.admin(ADMIN).await?;
+        let create = format!("CREATE DATABASE {name} OWNER {OWNER} TEMPLATE {template}");
+        admin.batch_execute(&create).await.context(create)
+    }
+
     /// Removes a database and ends the connections to it; nothing happens when there is none.
     ///
     /// # Errors

@@ -57,15 +57,30 @@ impl Database {
     /// # Errors
     /// When it cannot be had.
     pub async fn on(cluster: &Cluster, prefix: &str) -> Result<Self, Failure> {
+        let database = Self::named(cluster, prefix);
+        cluster.create_database(&database.name).await?;
+        Ok(database)
+    }
+
+    /// A database of any cluster that begins as `template`, to which nobody may be connected.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub async fn copy_of(cluster: &Cluster, template: &str, prefix: &str) -> Result<Self, Failure> {
+        let database = Self::named(cluster, prefix);
+        cluster.copy_database(template, &database.name).await?;
+        Ok(database)
+    }
+
+    fn named(cluster: &Cluster, prefix: &str) -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let name = format!("{prefix}_{}", MADE.fetch_add(1, Ordering::Relaxed));
-        cluster.create_database(&name).await?;
-        Ok(Database {
+        Database {
             url: cluster.url(&name),
             admin_url: cluster.admin_url(&name),
             maintenance_url: cluster.admin_url("postgres"),
             name,
-        })
+        }
     }
 
     /// Its name.
