@@ -87,7 +87,7 @@ static BY_ID: LazyLock<String> = LazyLock::new(|| {
     statement(&format!(
         "UNION ALL (
              SELECT {EVENT}, {NO_STATE}
-             FROM outbox o JOIN positions p ON p.event_no = o.event_no
+             FROM outbox o JOIN positions p ON p.event_no = o.event_no AND p.xid = o.xid
              WHERE o.id = $2 AND o.feed = $1 AND p.feed = $1
          )"
     ))
@@ -235,7 +235,8 @@ pub(super) async fn events_of(
                CASE WHEN o.version = 1 THEN ARRAY(SELECT first_position FROM epochs e WHERE e.feed = o.feed ORDER BY 1) END,
                CASE WHEN o.version = 1
                    THEN ARRAY(SELECT epoch FROM epochs e WHERE e.feed = o.feed ORDER BY first_position) END
-           FROM outbox o LEFT JOIN LATERAL (SELECT * FROM positions WHERE event_no = o.event_no OFFSET 0) p ON true
+           FROM outbox o
+           LEFT JOIN LATERAL (SELECT * FROM positions WHERE event_no = o.event_no AND xid = o.xid OFFSET 0) p ON true
            WHERE o.subject = $1 ORDER BY o.version"#
     );
     let rows = tx.rows(&sql, &[&subject.as_str()]).await?;

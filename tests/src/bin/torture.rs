@@ -126,6 +126,9 @@ async fn torture(args: &Args) -> Result<bool, Failure> {
         Choice::Both | Choice::Only(Kind::Postgres) => Some(Server::start(&base).await?),
     };
     let template = Template::make(folder.path(), binaries, server)?;
+    if let Some(server) = &template.server {
+        server.seal_template().await?;
+    }
     if args.bugs {
         return planted(args, &template, folder.path()).await;
     }

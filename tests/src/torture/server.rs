@@ -5,7 +5,7 @@ use std::path::Path;
 use tokio::sync::Mutex;
 
 use crate::failure::{Context, Failure};
-use crate::postgres::{Cluster, ClusterOptions, Database};
+use crate::postgres::{Cluster, ClusterOptions, Database, connect};
 
 /// Connections that all runs together may have.
 const CONNECTIONS_MAX: u32 = 600;
@@ -50,6 +50,17 @@ impl Server {
     /// The database that customer-svc's are made from.
     pub fn customers_template(&self) -> &str {
         &self.customers_url
+    }
+
+    /// Lets copies of the template draw numbers that a crash does not take back: those that its sequences have drawn in
+    /// advance are in no copy's log.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub async fn seal_template(&self) -> Result<(), Failure> {
+        let client = connect(&self.customers_url).await?;
+        let sql = "SELECT setval(pg_get_serial_sequence('outbox', 'event_no'), max(event_no)) FROM outbox";
+        client.batch_execute(sql).await.context(sql)
     }
 
     /// An empty database.

@@ -45,7 +45,7 @@ pub(super) async fn read(url: &str) -> Result<Books, Failure> {
         });
     }
     let sql = "SELECT p.position, o.id, o.subject, o.causationid
-               FROM outbox o LEFT JOIN positions p ON p.event_no = o.event_no ORDER BY p.position";
+               FROM outbox o LEFT JOIN positions p ON p.event_no = o.event_no AND p.xid = o.xid ORDER BY p.position";
     let id = |id: Uuid| EventId::from_bytes(id.into_bytes());
     for row in rows(&client, sql).await? {
         let subject: String = column(&row, 2)?;
