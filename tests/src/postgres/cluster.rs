@@ -156,6 +156,19 @@ impl Cluster {
         admin.batch_execute(&create).await.context(create)
     }
 
+    /// Asks this user for its password from now on, until the cluster is started again.
+    ///
+    /// # Errors
+    /// When the server does not take it.
+    pub async fn ask_for_passwords_of(&self, user: &str) -> Result<(), Failure> {
+        let user = identifier(user)?;
+        let line = format!("host all {user} 127.0.0.0/8 scram-sha-256\n");
+        self.home.write("pg_hba.conf", &(line + ACCESS))?;
+        let admin = self.admin(ADMIN).await?;
+        let reload = "SELECT pg_reload_conf()";
+        admin.batch_execute(reload).await.context(reload)
+    }
+
     /// Removes a database and ends the connections to it; nothing happens when there is none.
     ///
     /// # Errors

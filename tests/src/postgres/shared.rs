@@ -15,7 +15,14 @@ use crate::failure::{Context, Failure};
 /// When it cannot be started.
 pub async fn shared() -> Result<&'static Cluster, Failure> {
     static SHARED: OnceCell<Cluster> = OnceCell::const_new();
-    let start = || Cluster::start(ClusterOptions::default());
+    // What is to survive a crash of the machine is shown by who has a cluster of its own: the others need not wait for the
+    // disk, which takes most of the time of making a database.
+    let start = || {
+        Cluster::start(ClusterOptions {
+            fsync: false,
+            ..ClusterOptions::default()
+        })
+    };
     SHARED.get_or_try_init(start).await
 }
 
