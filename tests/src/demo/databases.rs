@@ -48,7 +48,9 @@ impl Databases {
 
     #[cfg(not(unix))]
     async fn serve(&mut self, _: &Args) -> Result<(), Failure> {
-        Err(Failure::new("a server of PostgreSQL is only started on Unix"))
+        Err(Failure::new(
+            "a server of PostgreSQL is only started on Unix",
+        ))
     }
 
     #[cfg(unix)]

@@ -69,10 +69,7 @@ async fn i13_a_service_goes_on_by_itself_when_its_database_is_back() {
         }
         let (ready, problem) = status(&http, &service, "/readyz").await;
         assert_eq!(ready, 503, "{problem}");
-        assert_eq!(
-            problem["type"], "/problems/unavailable",
-            "{problem}"
-        );
+        assert_eq!(problem["type"], "/problems/unavailable", "{problem}");
         assert!(!problem.to_string().contains("postgres://"), "{problem}");
         assert_eq!(status(&http, &service, "/livez").await.0, 200);
         assert_eq!(place(&http, &service).await, 503);
