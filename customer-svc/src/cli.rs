@@ -25,6 +25,8 @@ Examples:
       on 127.0.0.1:8082 with customer.db, following the orders feed of an order-svc on this machine
   customer-svc serve --listen 0.0.0.0:8082 --tokens tokens.txt
       for other machines, asking for bearer tokens
+  DATABASE_URL=postgres://feedway:secret@db.example/customers customer-svc serve
+      with its database on PostgreSQL; any number of instances may serve and poll
   customer-svc serve --no-poll   and   customer-svc poll
       requests and polling in processes of their own, on the same database
 
@@ -143,9 +145,15 @@ struct Migrate {
 
 #[derive(Debug, Args)]
 struct Database {
-    /// The database: a file path or sqlite:PATH; it is created if it is not there
+    /// The database: a file of SQLite, by its path or sqlite:PATH, created if it is not there; or one of PostgreSQL that
+    /// is there, by postgres://USER:PASSWORD@HOST/NAME, where several instances may serve
+    ///
+    /// What stands in the environment is not seen by other users of the machine, as a flag is. A URL's parameters are
+    /// those of libpq (sslmode=disable, prefer, require or verify-full; sslrootcert, options, ...), and writers (default
+    /// 16) and readers (4): the connections of one process.
     #[arg(
         long,
+        visible_alias = "database-url",
         env = "DATABASE_URL",
         value_name = "DATABASE",
         default_value = "customer.db",

@@ -172,28 +172,35 @@ pub(crate) async fn geos(
 
 /// States what a geo is.
 pub(crate) async fn put_geo(tx: &mut Tx<'_>, stated: &Geo) -> Result<Put, ChangeError> {
-    let before = geo(tx, &stated.geo).await?.map(|row| row.geo);
-    let Some(event) = stated.stated(before.as_ref()) else {
+    let before = geo(tx, &stated.geo).await?;
+    let Some(event) = stated.stated(before.as_ref().map(|row| &row.geo)) else {
         return Ok(Put::Unchanged);
     };
     let last_event_id = append(tx, &stated.geo.subject()?, domain_event(&event)?).await?;
-    // Where its customers came first, the row is there and holds their speeds already.
-    tx.execute(
-        "INSERT INTO geos (geo, name, max_mbps, capacity_mbps, updated_us, last_event_id)
-         VALUES ($1, $2, $3, $4, $5, $6)
-         ON CONFLICT (geo) DO UPDATE SET
-             name = excluded.name, max_mbps = excluded.max_mbps, capacity_mbps = excluded.capacity_mbps,
-             updated_us = excluded.updated_us, last_event_id = excluded.last_event_id",
-        &[
-            stated.geo.as_str().into(),
-            stated.name.as_str().into(),
-            stated.max_mbps.get().into(),
-            stated.capacity_mbps.get().into(),
-            tx.now().into(),
-            (&last_event_id).into(),
-        ],
-    )
-    .await?;
+    // Where its customers came first, the row is there and holds their speeds already. It has to be as it was read: of two
+    // who state a new geo at the same time, one has changed it.
+    let written = tx
+        .execute(
+            "INSERT INTO geos (geo, name, max_mbps, capacity_mbps, updated_us, last_event_id)
+             VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (geo) DO UPDATE SET
+                 name = excluded.name, max_mbps = excluded.max_mbps, capacity_mbps = excluded.capacity_mbps,
+                 updated_us = excluded.updated_us, last_event_id = excluded.last_event_id
+                 WHERE geos.last_event_id IS NOT DISTINCT FROM $7",
+            &[
+                stated.geo.as_str().into(),
+                stated.name.as_str().into(),
+                stated.max_mbps.get().into(),
+                stated.capacity_mbps.get().into(),
+                tx.now().into(),
+                (&last_event_id).into(),
+                before.as_ref().map(|row| &row.last_event_id).into(),
+            ],
+        )
+        .await?;
+    if written == 0 {
+        return Err(ChangeError::Overtaken("the geo"));
+    }
     Ok(before.map_or(Put::Created, |_| Put::Changed))
 }
 
@@ -257,14 +264,18 @@ async fn append(
 
 /// Counts more (or less) speed in use in a geo. A geo that nobody stated gets a row too, so that its books are right
 /// when somebody does.
-async fn add_in_use(tx: &mut Tx<'_>, geo: &GeoSlug, mbps: i64) -> Result<(), StoreError> {
+async fn add_in_use(tx: &mut Tx<'_>, geo: &GeoSlug, mbps: i64) -> Result<(), ChangeError> {
     let parameters = [geo.as_str().into(), mbps.into(), tx.now().into()];
     let updated = tx
         .execute(
-            "UPDATE geos SET in_use_mbps = in_use_mbps + $2, updated_us = $3 WHERE geo = $1",
+            "UPDATE geos SET in_use_mbps = in_use_mbps + $2, updated_us = $3 WHERE geo = $1 AND in_use_mbps + $2 >= 0",
             &parameters,
         )
         .await?;
+    if updated == 0 && mbps < 0 {
+        // What is taken away was taken away already: the customer is not there any more, or not so fast.
+        return Err(ChangeError::Overtaken("the geo's speed in use"));
+    }
     if updated == 0 {
         tx.execute(
             "INSERT INTO geos (geo, in_use_mbps, updated_us) VALUES ($1, $2, $3)

@@ -40,6 +40,14 @@ pub enum Bug {
     FollowUpIdsRandom,
     /// A command is answered before its commit.
     AnswerBeforeCommit,
+    /// PostgreSQL: events are placed whose number is higher than that of the last one that was, whichever are missing.
+    PlacedByNumber,
+    /// PostgreSQL: as before, but a missing number is waited for, for a while.
+    PlacedAfterAWhile,
+    /// PostgreSQL: a feed's head and its events are read in two statements.
+    HeadAndRowsApart,
+    /// PostgreSQL: whoever appends notifies.
+    WritersNotify,
 }
 
 /// A moment at which a process may crash or be stopped.

@@ -106,7 +106,7 @@ pub use shutdown::shutdown_signal;
 #[cfg(feature = "store")]
 pub use store::{
     Appended, Expected, FromRow, FromValue, Log, LogStats, Migrations, RecordedBehind, Row, Scan,
-    Store, Tx, Value, Window,
+    Store, Tx, Value, Window, without_password,
 };
 #[cfg(all(feature = "client", feature = "store"))]
 pub use timers::{DueTimer, Timer, TimerFailure, TimerState, Timers, TimersOutcome};

@@ -15,10 +15,8 @@ mod value;
 
 #[cfg(feature = "client")]
 pub(crate) use following::{Following, Origin};
-pub use handle::Store;
 pub(crate) use handle::sqlite_path;
-#[cfg(feature = "postgres")]
-pub(crate) use handle::without_password;
+pub use handle::{Store, without_password};
 pub use log::{Log, LogStats, RecordedBehind, Scan, Window};
 pub use migrations::Migrations;
 pub use tx::{Appended, Expected, Tx};

@@ -20,7 +20,7 @@ use crate::{housekeeping, http, reactions, storage, timers};
 /// What the service is to do.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Path or address of the database; it is created if it is not there.
+    /// Path or address of the database; a file is created if it is not there.
     pub database: String,
     /// The customers feed.
     pub followed: FollowedFeed,
@@ -135,6 +135,10 @@ impl Application {
             None => None,
         };
         let store = Store::open(&settings.database, storage::MIGRATIONS).await?;
+        tracing::info!(
+            database = feed_core::without_password(&settings.database),
+            "database opened"
+        );
         store.create_feed(storage::feed_config()?).await?;
         let followed = settings.followed;
         let options = followed.client_options()?;

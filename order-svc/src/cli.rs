@@ -23,6 +23,8 @@ Examples:
       on 127.0.0.1:8081 with order.db, following the customers feed of a customer-svc on this machine
   order-svc serve --listen 0.0.0.0:8081 --tokens tokens.txt
       for other machines, asking for bearer tokens
+  DATABASE_URL=postgres://feedway:secret@db.example/orders order-svc serve
+      with its database on PostgreSQL; any number of instances may serve and poll
   order-svc serve --no-poll   and   order-svc poll
       requests and polling in processes of their own, on the same database
 
@@ -128,9 +130,10 @@ struct Poll {
 
 #[derive(Debug, Args)]
 struct Rebuild {
-    /// The service's database, which has to be there: a file path or sqlite:PATH
+    /// The service's database, which has to be there: a file path, sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME
     #[arg(
         long,
+        visible_alias = "database-url",
         env = "DATABASE_URL",
         value_name = "DATABASE",
         default_value = "order.db",
@@ -153,9 +156,15 @@ struct Migrate {
 
 #[derive(Debug, Args)]
 struct Database {
-    /// The database: a file path or sqlite:PATH; it is created if it is not there
+    /// The database: a file of SQLite, by its path or sqlite:PATH, created if it is not there; or one of PostgreSQL that
+    /// is there, by postgres://USER:PASSWORD@HOST/NAME, where several instances may serve
+    ///
+    /// What stands in the environment is not seen by other users of the machine, as a flag is. A URL's parameters are
+    /// those of libpq (sslmode=disable, prefer, require or verify-full; sslrootcert, options, ...), and writers (default
+    /// 16) and readers (4): the connections of one process.
     #[arg(
         long,
+        visible_alias = "database-url",
         env = "DATABASE_URL",
         value_name = "DATABASE",
         default_value = "order.db",

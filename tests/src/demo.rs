@@ -8,6 +8,7 @@
 
 mod args;
 mod chaos;
+mod databases;
 mod folder;
 mod report;
 mod services;
@@ -27,6 +28,7 @@ use crate::failure::{Context, Failure};
 use crate::sample::Sample;
 use crate::settling::Feeds;
 use chaos::Chaos;
+use databases::{Databases, store_of};
 use folder::Folder;
 use services::{Addresses, FeedUrls, Services};
 
@@ -39,7 +41,8 @@ const DIFFERENCES_SHOWN: usize = 20;
 
 /// Exit code when something failed or differs.
 const FAILED: u8 = 1;
-/// Exit code when it cannot begin as it was asked for: a port is busy, a folder is somebody else's.
+/// Exit code when it cannot begin as it was asked for: a port is busy, a folder is somebody else's, there is no
+/// PostgreSQL.
 const USAGE: u8 = 2;
 /// Exit code after Ctrl-C, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -55,9 +58,22 @@ pub async fn run(args: Args) -> ExitCode {
         Ok(folder) => folder,
         Err(failure) => return failed(&failure, USAGE),
     };
+    let wants_postgres = args.postgres || args.mixed.is_some();
+    let step = wants_postgres.then(|| Step::begin("Starting PostgreSQL"));
+    let databases = tokio::select! {
+        databases = Databases::prepare(&args, folder.path()) => databases,
+        () = stop.cancelled() => return stopped(),
+    };
+    let databases = match databases {
+        Ok(databases) => databases,
+        Err(failure) => return failed(&failure, USAGE),
+    };
+    if let Some(step) = step {
+        step.done("a server of its own, with an empty database for each service that is on it");
+    }
     let mut services = None;
     let shown = tokio::select! {
-        shown = show(&args, addresses, &folder, &mut services) => Some(shown),
+        shown = show(&args, addresses, &folder, &databases, &mut services) => Some(shown),
         () = stop.cancelled() => None,
     };
     let good = matches!(&shown, Some(Ok(verdict)) if verdict.is_good());
@@ -70,19 +86,23 @@ pub async fn run(args: Args) -> ExitCode {
         None => Ok(()),
     };
     if args.keep || !good || ended.is_err() {
+        // What can be told without the server's log is told all the same.
+        let _ = databases.keep_log(folder.path());
         println!("Databases and logs are in {}", folder.keep().display());
     }
     match (shown, ended) {
-        (None, _) => {
-            eprintln!("stopped before the end");
-            ExitCode::from(INTERRUPTED)
-        }
+        (None, _) => stopped(),
         (Some(Err(failure)), _) | (Some(Ok(_)), Err(failure)) => failed(&failure, FAILED),
         (Some(Ok(verdict)), Ok(())) => {
             println!("{verdict}");
             ExitCode::from(if good { 0 } else { FAILED })
         }
     }
+}
+
+fn stopped() -> ExitCode {
+    eprintln!("stopped before the end");
+    ExitCode::from(INTERRUPTED)
 }
 
 fn failed(failure: &Failure, code: u8) -> ExitCode {
@@ -95,6 +115,7 @@ async fn show(
     args: &Args,
     addresses: Addresses,
     folder: &Folder,
+    databases: &Databases,
     running: &mut Option<Services>,
 ) -> Result<Verdict, Failure> {
     let sample_folder = args.sample.clone().unwrap_or_else(Sample::default_folder);
@@ -116,7 +137,14 @@ async fn show(
     let feed_urls = chaos
         .as_ref()
         .map_or_else(|| FeedUrls::direct(addresses), Chaos::feeds);
-    let plan = services::Plan::new(args, addresses, feed_urls, folder.path(), &binaries);
+    let plan = services::Plan::new(
+        args,
+        addresses,
+        feed_urls,
+        folder.path(),
+        databases,
+        &binaries,
+    );
     plan.import(&sample_folder).await?;
     step.done(&format!(
         "{} geos and {} customers",
@@ -127,8 +155,11 @@ async fn show(
     let step = Step::begin("Starting both services");
     let services = running.insert(plan.start().await?);
     step.done(&format!(
-        "order-svc on {}, customer-svc on {}",
-        addresses.order, addresses.customer
+        "order-svc on {} with {}, customer-svc on {} with {}",
+        addresses.order,
+        store_of(&databases.order),
+        addresses.customer,
+        store_of(&databases.customer)
     ));
     let order_base_url = services.order.base_url();
     let customer_base_url = services.customer.base_url();

@@ -6,6 +6,9 @@ use url::Url;
 
 use crate::failure::{Context, Failure};
 
+/// Part of the failure when a document's head lies before its own events.
+pub const HEAD_BEHIND: &str = "lies before its last event";
+
 /// What a feed has said so far.
 #[derive(Debug)]
 pub struct History {
@@ -65,6 +68,18 @@ impl History {
         let fresh = verify(self.seen, page.document.events).context(&page.url)?;
         if let Some(last) = fresh.last() {
             self.seen = Seen::Cursor(last.cursor());
+            if let Some(head) = page
+                .document
+                .head
+                .filter(|head| head.position < last.position)
+            {
+                return Err(Failure::new(format!(
+                    "{}: its head {} {HEAD_BEHIND} {}",
+                    page.url,
+                    head.position,
+                    last.cursor()
+                )));
+            }
         }
         self.events.extend(fresh);
         let after = match self.seen {

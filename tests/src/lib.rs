@@ -11,6 +11,8 @@ pub mod driver;
 pub mod facts;
 mod failure;
 pub mod faults;
+#[cfg(unix)]
+pub mod fresh_store;
 pub mod history;
 pub mod http;
 #[cfg(unix)]

@@ -29,7 +29,7 @@ mod standby;
 
 pub use cluster::{Cluster, connect};
 pub use link::{Cut, Link};
-pub use programs::is_installed;
+pub use programs::{HOW_TO_INSTALL, is_installed, is_there};
 pub use settings::{ClusterOptions, Collation};
 pub use shared::{Database, shared};
 pub use standby::StandbyOptions;

@@ -6,8 +6,11 @@
 //! manner of Jepsen's checker for Kafka). The services are built with the feature `faults` of feed-core, so that they
 //! crash and stop at chosen points, and keep a ledger of every event that they apply, in the transaction that applies it.
 //!
-//! `scenario` draws from the seed; `process` and `cluster` run the services; `mischief` does the damage; `run` is one
-//! seed; `checker` and `anomaly` judge; `campaign` runs many seeds; `bugs` sees that planted bugs are found.
+//! Each service is on SQLite or on PostgreSQL, as the seed says: on a server that all runs share, where there is one.
+//!
+//! `scenario` draws from the seed; `template` and `server` are what runs share; `process`, `makes` and `cluster` run the
+//! services; `mischief` and `meddling` do the damage; `witness` looks on; `run` is one seed; `ledger`, `checker` and
+//! `anomaly` judge; `campaign` runs many seeds; `bugs` sees that planted bugs are found.
 
 pub mod anomaly;
 #[cfg(feature = "faults")]
@@ -19,12 +22,23 @@ pub mod checker;
 pub mod cluster;
 mod ledger;
 #[cfg(feature = "faults")]
+mod makes;
+#[cfg(feature = "faults")]
+mod meddling;
+#[cfg(feature = "faults")]
 mod mischief;
+pub mod place;
 #[cfg(feature = "faults")]
 mod process;
 #[cfg(feature = "faults")]
 pub mod run;
 pub mod scenario;
+#[cfg(feature = "faults")]
+pub mod server;
+#[cfg(feature = "faults")]
+pub mod template;
+#[cfg(feature = "faults")]
+mod witness;
 
 #[cfg(test)]
 mod tests;

@@ -49,15 +49,17 @@ CREATE TABLE outbox (
 );
 
 -- Which place each event got in its feed: rows are inserted by the sequencer and never changed. That an event has one
--- place only is made sure of by the second index.
+-- place only is made sure of by the second index. It is of the transaction too, since a number may be drawn twice: a copy
+-- of a database (CREATE DATABASE ... TEMPLATE) goes back by some numbers of its sequences when the server crashes.
 CREATE TABLE positions (
     feed        BIGINT NOT NULL,
     position    BIGINT NOT NULL CHECK (position BETWEEN 1 AND 1099511627775),
     xid         XID8   NOT NULL,
-    event_no    BIGINT NOT NULL UNIQUE,
+    event_no    BIGINT NOT NULL,
     "check"     BYTEA  NOT NULL CHECK (length("check") = 6),
     recorded_us BIGINT NOT NULL,
-    PRIMARY KEY (feed, position)
+    PRIMARY KEY (feed, position),
+    UNIQUE (event_no, xid)
 );
 
 -- Where the sequencer is: one row for each batch of positions, of which the newest counts. Of two sequencers that go on

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{Bug, Point};
 use crate::error::StoreError;
 use crate::event::{Event, SubscriptionName};
-use crate::store::Tx;
+use crate::store::{Tx, TxInner};
 
 /// The environment variables by which a process is made to fail.
 pub mod variables {
@@ -44,6 +44,10 @@ pub const BUGS: &[(&str, Bug)] = &[
     ("transient-parks", Bug::TransientParks),
     ("follow-up-ids-random", Bug::FollowUpIdsRandom),
     ("answer-before-commit", Bug::AnswerBeforeCommit),
+    ("placed-by-number", Bug::PlacedByNumber),
+    ("placed-after-a-while", Bug::PlacedAfterAWhile),
+    ("head-and-rows-apart", Bug::HeadAndRowsApart),
+    ("writers-notify", Bug::WritersNotify),
 ];
 
 /// The points by their words.
@@ -59,6 +63,10 @@ pub const POINTS: &[(&str, Point)] = &[
     ("replayed", Point::Replayed),
     ("renewed", Point::Renewed),
     ("timer-fired", Point::TimerFired),
+    ("sequencer-locked", Point::SequencerLocked),
+    ("sequencer-found", Point::SequencerFound),
+    ("sequencer-placed", Point::SequencerPlaced),
+    ("sequencer-noted", Point::SequencerNoted),
 ];
 
 /// What a process does to itself at a point.
@@ -227,6 +235,24 @@ pub(crate) fn poison(event: &Event) -> Option<(bool, &'static str)> {
     None
 }
 
+/// The statement that makes the ledger, if there is none.
+fn ledger_of(tx: &Tx<'_>) -> &'static str {
+    match &tx.inner {
+        #[cfg(feature = "sqlite")]
+        TxInner::Sqlite(_) => {
+            "CREATE TABLE IF NOT EXISTS fault_ledger (
+                 row INTEGER PRIMARY KEY AUTOINCREMENT, subscription TEXT NOT NULL, position INTEGER NOT NULL,
+                 event_id BLOB NOT NULL, subject TEXT NOT NULL, fence INTEGER NOT NULL, holder BLOB NOT NULL) STRICT"
+        }
+        #[cfg(feature = "postgres")]
+        TxInner::Postgres(_) => {
+            "CREATE TABLE IF NOT EXISTS fault_ledger (
+                 row BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, subscription TEXT NOT NULL, position BIGINT NOT NULL,
+                 event_id BYTEA NOT NULL, subject TEXT NOT NULL, fence BIGINT NOT NULL, holder BYTEA NOT NULL)"
+        }
+    }
+}
+
 /// Writes down that these events are being applied, in the transaction that applies them.
 pub(crate) async fn note_applied(
     tx: &mut Tx<'_>,
@@ -238,13 +264,7 @@ pub(crate) async fn note_applied(
     if !SETTINGS.ledger {
         return Ok(());
     }
-    tx.execute(
-        "CREATE TABLE IF NOT EXISTS fault_ledger (
-             row INTEGER PRIMARY KEY AUTOINCREMENT, subscription TEXT NOT NULL, position INTEGER NOT NULL,
-             event_id BLOB NOT NULL, subject TEXT NOT NULL, fence INTEGER NOT NULL, holder BLOB NOT NULL) STRICT",
-        &[],
-    )
-    .await?;
+    tx.execute(ledger_of(tx), &[]).await?;
     for event in events {
         tx.execute(
             "INSERT INTO fault_ledger (subscription, position, event_id, subject, fence, holder)

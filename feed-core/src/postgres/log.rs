@@ -12,6 +12,7 @@ use super::feeds::{FEED_COLUMNS, Feed, Feeds, column, corrupt, time};
 use super::tx::PostgresTx;
 use crate::error::StoreError;
 use crate::event::{Data, Event, EventId, EventType, FeedName, Subject, Version};
+use crate::faults::{Bug, planted};
 use crate::feed::{FeedIdentity, FeedState, History};
 use crate::limits::{POSITION_MAX, SCAN_EVENTS_MAX, STANDBY_LOOK_MS, STANDBY_LOOKS_MAX};
 use crate::page::PageCapacity;
@@ -87,7 +88,7 @@ static BY_ID: LazyLock<String> = LazyLock::new(|| {
     statement(&format!(
         "UNION ALL (
              SELECT {EVENT}, {NO_STATE}
-             FROM outbox o JOIN positions p ON p.event_no = o.event_no
+             FROM outbox o JOIN positions p ON p.event_no = o.event_no AND p.xid = o.xid
              WHERE o.id = $2 AND o.feed = $1 AND p.feed = $1
          )"
     ))
@@ -149,6 +150,11 @@ pub(super) async fn read(
 ) -> Result<(FeedState, Vec<Event>), StoreError> {
     let feed = feeds.find(client, name).await?;
     let (first, last) = stretch(window, feed.identity.capacity);
+    if planted(Bug::HeadAndRowsApart) {
+        let state = ask(client, &feed, &STATE, &[&feed.number]).await?.state;
+        let reading = ask(client, &feed, &BETWEEN, &[&feed.number, &first, &last]).await?;
+        return Ok((state, reading.events));
+    }
     let reading = ask(client, &feed, &BETWEEN, &[&feed.number, &first, &last]).await?;
     Ok((reading.state, reading.events))
 }
@@ -241,7 +247,8 @@ const EVENTS_OF: &str = r#"SELECT coalesce(p.position, 0), o.id, o.type, o.subje
                CASE WHEN o.version = 1 THEN ARRAY(SELECT first_position FROM epochs e WHERE e.feed = o.feed ORDER BY 1) END,
                CASE WHEN o.version = 1
                    THEN ARRAY(SELECT epoch FROM epochs e WHERE e.feed = o.feed ORDER BY first_position) END
-           FROM outbox o LEFT JOIN LATERAL (SELECT * FROM positions WHERE event_no = o.event_no OFFSET 0) p ON true
+           FROM outbox o
+           LEFT JOIN LATERAL (SELECT * FROM positions WHERE event_no = o.event_no AND xid = o.xid OFFSET 0) p ON true
            WHERE o.subject = $1 ORDER BY o.version"#;
 
 /// The events of a subject as this transaction sees them. Those that have no place yet stand at position 0.

@@ -12,6 +12,7 @@ use super::feeds::{FEED_COLUMNS, Feed, column, corrupt};
 use super::tx::PostgresTx;
 use crate::error::{AppendError, StoreError};
 use crate::event::{EventId, NewEvent, Subject, Version};
+use crate::faults::{Bug, planted};
 use crate::limits::CONFLICT_TRIES_MAX;
 use crate::store::{Appended, Expected};
 
@@ -37,6 +38,10 @@ WHERE $3 = 0::bigint OR EXISTS (SELECT FROM outbox WHERE subject = $2 AND versio
 ORDER BY e.number
 ON CONFLICT DO NOTHING";
 
+/// Planted to see that it is found: see [`Bug::WritersNotify`].
+const NOTIFY: &str =
+    "SELECT pg_notify('feedway_' || oid, '') FROM pg_namespace WHERE nspname = current_schema()";
+
 pub(super) async fn append(
     tx: &mut PostgresTx<'_>,
     now: DateTime<Utc>,
@@ -47,6 +52,9 @@ pub(super) async fn append(
 ) -> Result<Appended, AppendError> {
     let feed = find_feed(tx, feed).await?;
     check_sizes(&feed, subject, events)?;
+    if planted(Bug::WritersNotify) {
+        tx.run(NOTIFY, &[]).await?;
+    }
     // Who knows the version needs not look: the insert finds out whether it is so.
     let current = match expected {
         Expected::New => Version::NONE,

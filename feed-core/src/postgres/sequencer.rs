@@ -10,6 +10,8 @@
 
 mod batch;
 mod place;
+#[cfg(feature = "faults")]
+mod planted;
 mod statements;
 
 pub(super) use batch::Sequencer;

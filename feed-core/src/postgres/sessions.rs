@@ -32,6 +32,7 @@ fn settings() -> String {
          SET lock_timeout = {POSTGRES_LOCK_MS_MAX};
          SET idle_in_transaction_session_timeout = {POSTGRES_IDLE_IN_TRANSACTION_MS_MAX};
          SET jit = off;
+         SET client_min_messages = warning;
          SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';"
     )
 }

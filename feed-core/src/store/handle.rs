@@ -218,10 +218,42 @@ pub(crate) fn sqlite_path(url: &str) -> Result<&str, StoreError> {
     Ok(path)
 }
 
-/// An address without the user's part, for error messages.
-pub(crate) fn without_password(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
-        _ => url.to_owned(),
+/// A database's address for logs and error messages: without user, password and parameters.
+///
+/// ```
+/// # use feed_core::without_password;
+/// let shown = without_password("postgres://anna:secret@db.example/orders?sslmode=require");
+/// assert_eq!(shown, "postgres://…@db.example/orders");
+/// assert_eq!(without_password("order.db"), "order.db");
+/// ```
+pub fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    // A password may have any character, so it goes up to the last one that may end it.
+    let (user, rest) = match rest.rsplit_once('@') {
+        Some((_, rest)) => ("…@", rest),
+        None => ("", rest),
+    };
+    let shown = rest.split_once('?').map_or(rest, |(shown, _)| shown);
+    format!("{scheme}://{user}{shown}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_password_is_shown_wherever_it_stands() {
+        for url in [
+            "postgres://anna:secret@host/shop",
+            "postgres://anna:se@secret?cret@host/shop?sslmode=require",
+            "postgres://host/shop?user=anna&password=secret",
+        ] {
+            let shown = without_password(url);
+            assert!(!shown.contains("secret"), "{shown}");
+        }
+        let several = "postgres://anna:secret@one,two:5433/shop";
+        assert_eq!(without_password(several), "postgres://…@one,two:5433/shop");
     }
 }

@@ -9,17 +9,21 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use feedway_tests::binaries::{self, Profile};
+use feedway_tests::postgres;
 use feedway_tests::torture::bugs;
 use feedway_tests::torture::campaign::{Campaign, Tally};
-use feedway_tests::torture::cluster::Template;
+use feedway_tests::torture::scenario::{Choice, Kind};
+use feedway_tests::torture::server::Server;
+use feedway_tests::torture::template::Template;
 use feedway_tests::{Context, Failure};
 
 /// Runs order-svc, customer-svc and its pollers while they are killed, stopped, lied to and starved, and checks by their
 /// databases and histories that nothing was lost, repeated, reordered or left behind.
 ///
-/// Each seed is a run of its own, of one to two seconds. The services are built with crash points and a ledger in them
+/// Each seed is a run of its own, of one to two seconds, and says on which store each service is: SQLite or, where it is
+/// installed, PostgreSQL. The services are built with crash points and a ledger in them
 /// (feature `faults`).
 #[derive(Debug, Parser)]
 #[command(
@@ -47,6 +51,9 @@ struct Args {
     /// Seeds at the same time
     #[arg(long, value_name = "N", default_value_t = 4)]
     jobs: usize,
+    /// The store of both services [default: as each seed says]
+    #[arg(long, value_enum, value_name = "STORE")]
+    store: Option<Store>,
     /// File in which seeds that went well are noted, so that a run can be interrupted and gone on with
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
@@ -56,6 +63,24 @@ struct Args {
     /// Folder for the runs; those that went wrong stay there [default: memory, where the system has /dev/shm]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Store {
+    Sqlite,
+    Postgres,
+}
+
+impl Args {
+    /// The stores that runs choose from; only SQLite where PostgreSQL is missing, unless it was asked for.
+    fn choice(&self) -> Choice {
+        match self.store {
+            Some(Store::Sqlite) => Choice::Only(Kind::Sqlite),
+            Some(Store::Postgres) => Choice::Only(Kind::Postgres),
+            None if postgres::is_there() => Choice::Both,
+            None => Choice::Only(Kind::Sqlite),
+        }
+    }
 }
 
 #[tokio::main]
@@ -86,7 +111,24 @@ async fn torture(args: &Args) -> Result<bool, Failure> {
         .await
         .context("building")??;
     let binaries = binaries.copied_to(folder.path())?;
-    let template = Template::make(folder.path(), binaries)?;
+    let choice = args.choice();
+    let server = match choice {
+        Choice::Only(Kind::Sqlite) => {
+            if args.store.is_none() {
+                eprintln!(
+                    "torture: only on SQLite, since PostgreSQL is not there: {}",
+                    postgres::HOW_TO_INSTALL
+                );
+            }
+            None
+        }
+        // Beside the folder of the runs, which whom the server runs as may not enter.
+        Choice::Both | Choice::Only(Kind::Postgres) => Some(Server::start(&base).await?),
+    };
+    let template = Template::make(folder.path(), binaries, server)?;
+    if let Some(server) = &template.server {
+        server.seal_template().await?;
+    }
     if args.bugs {
         return planted(args, &template, folder.path()).await;
     }
@@ -97,6 +139,7 @@ async fn torture(args: &Args) -> Result<bool, Failure> {
         seeds: args.seeds.or(if time.is_none() { Some(100) } else { None }),
         time,
         jobs: args.jobs,
+        choice,
         state: args.state.clone(),
         keep: folder.path().to_owned(),
     };
@@ -124,8 +167,10 @@ fn told(tally: &Tally) -> String {
         .map(|outcome| outcome.seed.to_string())
         .collect();
     format!(
-        "{} seeds in {:.0} s ({mean:.2} s each), {} events applied, {} seeds had gone well before; {} with anomalies {}",
+        "{} seeds, {} of them with PostgreSQL, in {:.0} s ({mean:.2} s each), {} events applied, {} seeds had gone well \
+         before; {} with anomalies {}",
         tally.run,
+        tally.on_postgres,
         tally.took.as_secs_f64(),
         tally.applied,
         tally.before,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::binaries::Profile;
 
@@ -15,7 +15,7 @@ use crate::binaries::Profile;
     name = "demo",
     version,
     max_term_width = 110,
-    after_help = "Exit codes: 0 all is as calculated; 1 something failed or differs; 2 it could not begin: a busy port, a wrong flag."
+    after_help = "Exit codes: 0 all is as calculated; 1 something failed or differs; 2 it could not begin: a busy port, a wrong flag, no PostgreSQL."
 )]
 pub struct Args {
     /// How many orders of the sample to place [default: all]
@@ -28,6 +28,20 @@ pub struct Args {
     /// as garbage, old, with events missing, doubled or swapped. All orders have to be settled as calculated all the same
     #[arg(long, conflicts_with = "keep")]
     pub chaos: bool,
+    /// Both services on PostgreSQL: on a server of the demo's own, in a temporary folder, that is gone at the end
+    #[arg(long, conflicts_with = "keep")]
+    pub postgres: bool,
+    /// One service on PostgreSQL, and the other one on SQLite
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHO",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "customer",
+        conflicts_with_all = ["keep", "postgres"]
+    )]
+    pub mixed: Option<Side>,
     /// What the damage is drawn from: the same seed does the same to the same requests [default: a random one]
     #[arg(long, value_name = "N", requires = "chaos")]
     pub seed: Option<u64>,
@@ -55,6 +69,11 @@ pub struct Args {
 }
 
 impl Args {
+    /// Whether a service is on PostgreSQL.
+    pub fn on_postgres(&self, side: Side) -> bool {
+        self.postgres || self.mixed == Some(side)
+    }
+
     /// How the services are to be built.
     pub fn profile(&self) -> Profile {
         match (self.release, self.debug) {
@@ -63,6 +82,15 @@ impl Args {
             (false, false) => Profile::own(),
         }
     }
+}
+
+/// One of the two services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Side {
+    /// order-svc is on PostgreSQL
+    Order,
+    /// customer-svc is on PostgreSQL
+    Customer,
 }
 
 fn positive(text: &str) -> Result<usize, String> {
@@ -79,5 +107,17 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         <Args as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn each_service_may_be_on_either_store() {
+        let both = |flags: &[&str]| {
+            let args = Args::try_parse_from(["demo"].iter().chain(flags)).unwrap();
+            [Side::Order, Side::Customer].map(|side| args.on_postgres(side))
+        };
+        assert_eq!(both(&[]), [false, false]);
+        assert_eq!(both(&["--postgres"]), [true, true]);
+        assert_eq!(both(&["--mixed"]), [false, true]);
+        assert_eq!(both(&["--mixed=order", "--chaos"]), [true, false]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
 use crate::binaries::Binaries;
@@ -11,6 +11,7 @@ use crate::sample::Sample;
 use crate::service::{Service, ServiceSpec, free_address};
 
 use super::Args;
+use super::databases::Databases;
 
 /// How often the services poll each other's feeds when there is nothing new.
 const POLL_INTERVAL_MS: u64 = 10;
@@ -71,7 +72,7 @@ fn address(flag: &str, port: u16) -> Result<SocketAddr, Failure> {
 pub(super) struct Plan {
     order: ServiceSpec,
     customer: ServiceSpec,
-    customer_database: PathBuf,
+    customer_database: String,
 }
 
 impl Plan {
@@ -80,11 +81,11 @@ impl Plan {
         addresses: Addresses,
         feeds: FeedUrls,
         folder: &Path,
+        databases: &Databases,
         binaries: &Binaries,
     ) -> Self {
-        let customer_database = folder.join("customer.db");
         let spec =
-            |name, binary: &Path, address: SocketAddr, database: PathBuf, feed_flag: &str, feed| {
+            |name, binary: &Path, address: SocketAddr, database: &str, feed_flag: &str, feed| {
                 let listen = address.to_string();
                 let interval = POLL_INTERVAL_MS.to_string();
                 let args: Vec<OsString> = vec![
@@ -112,7 +113,7 @@ impl Plan {
             "order-svc",
             &binaries.order_svc,
             addresses.order,
-            folder.join("order.db"),
+            &databases.order,
             "--customers-feed",
             feeds.customers,
         );
@@ -120,7 +121,7 @@ impl Plan {
             "customer-svc",
             &binaries.customer_svc,
             addresses.customer,
-            customer_database.clone(),
+            &databases.customer,
             "--orders-feed",
             feeds.orders,
         );
@@ -129,7 +130,7 @@ impl Plan {
         Plan {
             order,
             customer,
-            customer_database,
+            customer_database: databases.customer.clone(),
         }
     }
 

@@ -147,6 +147,30 @@ impl Cluster {
         admin.batch_execute(&create).await.context(create)
     }
 
+    /// Makes a database that begins as another one, to which nobody may be connected.
+    ///
+    /// # Errors
+    /// When somebody is, or a name is none.
+    pub async fn copy_database(&self, template: &str, name: &str) -> Result<(), Failure> {
+        let (template, name) = (identifier(template)?, identifier(name)?);
+        let admin = self.admin(ADMIN).await?;
+        let create = format!("CREATE DATABASE {name} OWNER {OWNER} TEMPLATE {template}");
+        admin.batch_execute(&create).await.context(create)
+    }
+
+    /// Asks this user for its password from now on, until the cluster is started again.
+    ///
+    /// # Errors
+    /// When the server does not take it.
+    pub async fn ask_for_passwords_of(&self, user: &str) -> Result<(), Failure> {
+        let user = identifier(user)?;
+        let line = format!("host all {user} 127.0.0.0/8 scram-sha-256\n");
+        self.home.write("pg_hba.conf", &(line + ACCESS))?;
+        let admin = self.admin(ADMIN).await?;
+        let reload = "SELECT pg_reload_conf()";
+        admin.batch_execute(reload).await.context(reload)
+    }
+
     /// Removes a database and ends the connections to it; nothing happens when there is none.
     ///
     /// # Errors

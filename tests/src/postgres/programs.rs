@@ -18,7 +18,7 @@ const SERVER: [&str; 2] = ["initdb", "postgres"];
 /// Whose accounts the server may run as when this process is root's, the first that exists.
 const ACCOUNTS: [&str; 2] = ["postgres", "nobody"];
 /// What to do when there is no server.
-const HOW_TO_INSTALL: &str = "PostgreSQL's server (on Debian: apt-get install postgresql)";
+pub const HOW_TO_INSTALL: &str = "PostgreSQL's server (on Debian: apt-get install postgresql)";
 /// Longest time that one program which is to end may take.
 const RUN_MAX: Duration = Duration::from_secs(120);
 /// Lines of a program's complaints that an error shows.
@@ -44,11 +44,16 @@ pub(super) struct Account {
 /// # Panics
 /// When nothing may be skipped ([`tools::REQUIRE_TOOLS`] is set).
 pub fn is_installed() -> bool {
-    let found = server_folder().is_some();
+    let found = is_there();
     if !found {
         tools::missing(HOW_TO_INSTALL);
     }
     found
+}
+
+/// As [`is_installed`], for what goes on without: nothing is said.
+pub fn is_there() -> bool {
+    server_folder().is_some()
 }
 
 impl Programs {

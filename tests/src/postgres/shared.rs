@@ -15,7 +15,14 @@ use crate::failure::{Context, Failure};
 /// When it cannot be started.
 pub async fn shared() -> Result<&'static Cluster, Failure> {
     static SHARED: OnceCell<Cluster> = OnceCell::const_new();
-    let start = || Cluster::start(ClusterOptions::default());
+    // What is to survive a crash of the machine is shown by who has a cluster of its own: the others need not wait for the
+    // disk, which takes most of the time of making a database.
+    let start = || {
+        Cluster::start(ClusterOptions {
+            fsync: false,
+            ..ClusterOptions::default()
+        })
+    };
     SHARED.get_or_try_init(start).await
 }
 
@@ -57,15 +64,30 @@ impl Database {
     /// # Errors
     /// When it cannot be had.
     pub async fn on(cluster: &Cluster, prefix: &str) -> Result<Self, Failure> {
+        let database = Self::named(cluster, prefix);
+        cluster.create_database(&database.name).await?;
+        Ok(database)
+    }
+
+    /// A database of any cluster that begins as `template`, to which nobody may be connected.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub async fn copy_of(cluster: &Cluster, template: &str, prefix: &str) -> Result<Self, Failure> {
+        let database = Self::named(cluster, prefix);
+        cluster.copy_database(template, &database.name).await?;
+        Ok(database)
+    }
+
+    fn named(cluster: &Cluster, prefix: &str) -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let name = format!("{prefix}_{}", MADE.fetch_add(1, Ordering::Relaxed));
-        cluster.create_database(&name).await?;
-        Ok(Database {
+        Database {
             url: cluster.url(&name),
             admin_url: cluster.admin_url(&name),
             maintenance_url: cluster.admin_url("postgres"),
             name,
-        })
+        }
     }
 
     /// Its name.

@@ -27,6 +27,8 @@ pub enum Kind {
     UnderivedId,
     /// State that does not follow from the events.
     WrongState,
+    /// Somebody else than a sequencer notifies.
+    WriterNotified,
     /// A subscription halted although nothing was wrong with its feed for good.
     Halted,
     /// Lag did not return to zero after all faults had healed.
@@ -50,6 +52,7 @@ impl Kind {
             Kind::TransientParked => "transient error parked",
             Kind::UnderivedId => "follow-up id not derived",
             Kind::WrongState => "wrong state",
+            Kind::WriterNotified => "writer notified",
             Kind::Halted => "halted",
             Kind::Stalled => "stalled",
             Kind::Broken => "run broken",

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use feed_core::faults::BUGS;
+use feed_core::faults::{BUGS, Bug};
 use futures_util::{StreamExt, stream};
 
 use super::anomaly::Kind;
 use super::campaign::one;
-use super::cluster::Template;
+use super::run::Given;
+use super::scenario::{Choice, Kind as StoreKind};
+use super::template::Template;
 use crate::failure::Failure;
 
 /// Seeds that may be needed until a bug is found, at most.
@@ -61,16 +63,37 @@ pub async fn find_all(
     mut told: impl FnMut(&Found),
 ) -> Result<Vec<Found>, Failure> {
     let mut all = Vec::new();
-    for (bug, _) in BUGS {
-        let found = find(template, bug, first_seed, jobs, keep).await?;
+    for (word, bug) in BUGS {
+        let Some(choice) = stores_with(*bug, template.server.is_some()) else {
+            continue;
+        };
+        let given = Given {
+            template,
+            choice,
+            bug: Some(word),
+        };
+        let found = find(given, word, first_seed, jobs, keep).await?;
         told(&found);
         all.push(found);
     }
     Ok(all)
 }
 
+/// The stores that have a bug; none when they are not there.
+fn stores_with(bug: Bug, has_postgres: bool) -> Option<Choice> {
+    match bug {
+        Bug::AnswerBeforeCommit => Some(Choice::Only(StoreKind::Sqlite)),
+        Bug::PlacedByNumber
+        | Bug::PlacedAfterAWhile
+        | Bug::HeadAndRowsApart
+        | Bug::WritersNotify => has_postgres.then_some(Choice::Only(StoreKind::Postgres)),
+        _ if has_postgres => Some(Choice::Both),
+        _ => Some(Choice::Only(StoreKind::Sqlite)),
+    }
+}
+
 async fn find(
-    template: &Template,
+    given: Given<'_>,
     bug: &'static str,
     first_seed: u64,
     jobs: usize,
@@ -84,7 +107,7 @@ async fn find(
     };
     let seeds = first_seed..first_seed.saturating_add(SEEDS_MAX);
     let mut outcomes = stream::iter(seeds)
-        .map(|seed| one(template, seed, Some(bug), keep))
+        .map(|seed| one(given, seed, keep))
         .buffered(jobs.max(1));
     while let Some(outcome) = outcomes.next().await {
         let outcome = outcome?;

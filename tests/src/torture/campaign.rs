@@ -11,8 +11,9 @@ use futures_util::stream;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::anomaly::Kind;
-use super::cluster::Template;
-use super::run::{Outcome, run};
+use super::run::{Given, Outcome, run};
+use super::scenario::{Choice, Kind as StoreKind};
+use super::template::Template;
 use crate::failure::{Context, Failure};
 
 /// Which seeds, and where what is known of them is kept.
@@ -26,6 +27,8 @@ pub struct Campaign {
     pub time: Option<Duration>,
     /// Seeds at the same time.
     pub jobs: usize,
+    /// The stores that the runs may choose from.
+    pub choice: Choice,
     /// Where the seeds that went well are noted, a line each; a run that goes on leaves them out.
     pub state: Option<PathBuf>,
     /// Where folders of seeds that went wrong are kept.
@@ -39,6 +42,8 @@ pub struct Tally {
     pub run: u64,
     /// Seeds that had gone well before.
     pub before: u64,
+    /// Of those, how many had a service on PostgreSQL.
+    pub on_postgres: u64,
     /// Events that were applied.
     pub applied: usize,
     /// Those that went wrong.
@@ -70,12 +75,21 @@ impl Campaign {
         let in_time = |_: &u64| self.time.is_none_or(|time| began.elapsed() < time);
         let bar = bar(self.seeds.map(|seeds| seeds.saturating_sub(tally.before)));
         let mut outcomes = stream::iter(seeds.take_while(in_time))
-            .map(|seed| one(template, seed, None, &self.keep))
+            .map(|seed| {
+                let given = Given {
+                    template,
+                    choice: self.choice,
+                    bug: None,
+                };
+                one(given, seed, &self.keep)
+            })
             .buffer_unordered(self.jobs.max(1));
         while let Some(outcome) = outcomes.next().await {
             let outcome = outcome?;
             bar.inc(1);
             tally.run += 1;
+            let stores = [outcome.stores.order, outcome.stores.customer];
+            tally.on_postgres += u64::from(stores.contains(&StoreKind::Postgres));
             tally.applied += outcome.applied;
             tally.runs_took += outcome.took;
             if outcome.anomalies.is_empty() {
@@ -116,32 +130,22 @@ impl Campaign {
 
 /// One seed, in a folder of its own, which is kept if it went wrong. A run that could not be made, which says nothing of
 /// the services, is made once more.
-pub(super) async fn one(
-    template: &Template,
-    seed: u64,
-    bug: Option<&str>,
-    keep: &Path,
-) -> Result<Outcome, Failure> {
-    let first = in_a_folder(template, seed, bug, keep).await?;
+pub(super) async fn one(given: Given<'_>, seed: u64, keep: &Path) -> Result<Outcome, Failure> {
+    let first = in_a_folder(given, seed, keep).await?;
     let mut kinds = first.anomalies.iter().map(|anomaly| anomaly.kind);
     if !first.anomalies.is_empty() && kinds.all(|kind| kind == Kind::Broken) {
-        return in_a_folder(template, seed, bug, keep).await;
+        return in_a_folder(given, seed, keep).await;
     }
     Ok(first)
 }
 
-async fn in_a_folder(
-    template: &Template,
-    seed: u64,
-    bug: Option<&str>,
-    keep: &Path,
-) -> Result<Outcome, Failure> {
+async fn in_a_folder(given: Given<'_>, seed: u64, keep: &Path) -> Result<Outcome, Failure> {
     let folder = tempfile::Builder::new()
         .prefix(&format!("seed-{seed}-"))
         .tempdir_in(keep)
         .context(keep.display())?;
-    let outcome = run(template, seed, folder.path(), bug).await;
-    if !outcome.anomalies.is_empty() && bug.is_none() {
+    let outcome = run(given, seed, folder.path()).await;
+    if !outcome.anomalies.is_empty() && given.bug.is_none() {
         let _ = folder.keep();
     }
     Ok(outcome)
@@ -153,8 +157,10 @@ async fn in_a_folder(
 )]
 fn report(outcome: &Outcome) {
     eprintln!(
-        "seed {}: {} anomalies",
+        "seed {} (order-svc on {:?}, customer-svc on {:?}): {} anomalies",
         outcome.seed,
+        outcome.stores.order,
+        outcome.stores.customer,
         outcome.anomalies.len()
     );
     for anomaly in outcome.anomalies.iter().take(10) {

@@ -32,7 +32,19 @@ impl Sides<'_> {
         anomalies.extend(self.fences());
         anomalies.extend(self.ids());
         anomalies.extend(self.unfinished());
+        anomalies.extend(self.without_place());
         anomalies
+    }
+
+    /// What the producer has committed is in its feed.
+    fn without_place(&self) -> Vec<Anomaly> {
+        let unplaced = self.producer.unplaced.iter();
+        unplaced
+            .map(|subject| {
+                let what = format!("an event of {subject} was committed and is not in the feed");
+                self.anomaly(Kind::LostAcknowledged, what)
+            })
+            .collect()
     }
 
     fn anomaly(&self, kind: Kind, what: impl std::fmt::Display) -> Anomaly {

@@ -1,12 +1,18 @@
 //! What a service's database says of what its subscription did.
 
+mod postgres;
+mod sqlite;
+
 use std::collections::HashSet;
-use std::path::Path;
+use std::time::Duration;
 
 use feed_core::{Cursor, EventId};
-use rusqlite::{Connection, OpenFlags};
 
+use super::place::Place;
 use crate::failure::{Context, Failure};
+
+/// Longest time that reading may take, in milliseconds: a database may be held by a process that was stopped.
+const READ_MS_MAX: u64 = 15_000;
 
 /// An event that was applied, as the ledger has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +68,10 @@ pub struct Books {
     pub kept: Vec<Kept>,
     /// By position.
     pub published: Vec<Published>,
+    /// What the subjects of events are that were committed and have no place yet.
+    pub unplaced: Vec<String>,
+    /// How many batches of places there were; none where each event has its place at once.
+    pub batches: Option<u64>,
 }
 
 impl Books {
@@ -69,14 +79,26 @@ impl Books {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn read(database: &Path) -> Result<Self, Failure> {
-        let what = database.display();
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut conn = Connection::open_with_flags(database, flags).context(&what)?;
-        conn.busy_timeout(std::time::Duration::from_secs(15))
-            .context(&what)?;
-        let tx = conn.transaction().context(&what)?;
-        read(&tx).context(&what)
+    pub async fn read(place: &Place) -> Result<Self, Failure> {
+        let reading = async {
+            match place {
+                Place::File(path) => {
+                    let path = path.clone();
+                    let read = tokio::task::spawn_blocking(move || sqlite::read(&path));
+                    read.await.context("reading")?
+                }
+                Place::Postgres(url) => postgres::read(url).await,
+            }
+        };
+        let limit = Duration::from_millis(READ_MS_MAX);
+        tokio::time::timeout(limit, reading)
+            .await
+            .context("reading took too long")?
+    }
+
+    fn stands_at(&mut self, cursor: Option<String>) {
+        let cursor: Option<Cursor> = cursor.and_then(|cursor| cursor.parse().ok());
+        self.cursor = cursor.map_or(0, |cursor| cursor.position.get());
     }
 
     /// Positions up to the cursor that were neither applied nor kept.
@@ -96,71 +118,4 @@ impl Books {
             .filter(|position| !known.contains(position))
             .collect()
     }
-}
-
-fn read(conn: &Connection) -> rusqlite::Result<Books> {
-    let mut books = Books::default();
-    let row = conn.query_row(
-        "SELECT cursor, state, coalesce(reason, '') FROM subscriptions",
-        [],
-        |row| Ok((row.get::<_, Option<String>>(0)?, row.get(1)?, row.get(2)?)),
-    );
-    match row {
-        Ok((cursor, state, reason)) => {
-            let cursor: Option<Cursor> = cursor.and_then(|cursor| cursor.parse().ok());
-            books.cursor = cursor.map_or(0, |cursor| cursor.position.get());
-            (books.state, books.reason) = (state, reason);
-        }
-        Err(rusqlite::Error::QueryReturnedNoRows) => {}
-        Err(error) => return Err(error),
-    }
-    let ledger: i64 = conn.query_row(
-        "SELECT count(*) FROM sqlite_schema WHERE name = 'fault_ledger'",
-        [],
-        |row| row.get(0),
-    )?;
-    if ledger == 1 {
-        let sql =
-            "SELECT position, event_id, subject, fence, holder FROM fault_ledger ORDER BY row";
-        books.applied = rows(conn, sql, |row| {
-            Ok(Applied {
-                position: position(row, 0)?,
-                id: EventId::from_bytes(row.get(1)?),
-                subject: row.get(2)?,
-                fence: row.get(3)?,
-                holder: row.get(4)?,
-            })
-        })?;
-    }
-    let sql =
-        "SELECT position, state, coalesce(error, '') FROM subscription_events ORDER BY position";
-    books.kept = rows(conn, sql, |row| {
-        Ok(Kept {
-            position: position(row, 0)?,
-            state: row.get(1)?,
-            error: row.get(2)?,
-        })
-    })?;
-    let sql = "SELECT position, id, subject, causationid FROM outbox ORDER BY feed_position";
-    books.published = rows(conn, sql, |row| {
-        Ok(Published {
-            position: position(row, 0)?,
-            id: EventId::from_bytes(row.get(1)?),
-            subject: row.get(2)?,
-            cause: row.get::<_, Option<[u8; 16]>>(3)?.map(EventId::from_bytes),
-        })
-    })?;
-    Ok(books)
-}
-
-fn position(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    Ok(row.get::<_, i64>(column)?.unsigned_abs())
-}
-
-fn rows<T>(
-    conn: &Connection,
-    sql: &str,
-    read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
-) -> rusqlite::Result<Vec<T>> {
-    conn.prepare(sql)?.query_map([], read)?.collect()
 }

@@ -3,16 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use feed_core::{Chosen, Migrations, Mode, Operator, Store, SubscriptionHandle, SubscriptionState};
+use feed_core::{Chosen, Mode, Operator, Store, SubscriptionHandle, SubscriptionState};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::task::JoinSet;
 
 use super::anomaly::Anomaly;
 use super::checker;
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Places};
 use super::ledger::Books;
-use super::scenario::{Act, Move, Scenario, Way, Who};
+use super::meddling::{Meddler, end_sessions};
+use super::place::Place;
+use super::scenario::{Act, Move, Scenario, Side, Way, Who};
+use super::template::Template;
 use crate::failure::{Context, Failure};
 use crate::faults::{FaultPlan, Weights};
 use crate::settling::Feeds;
@@ -36,6 +39,8 @@ enum End {
 
 pub(super) struct Mischief<'c> {
     cluster: &'c mut Cluster,
+    places: &'c Places,
+    template: &'c Template,
     random: SmallRng,
     stop_for: Duration,
     moves: Vec<Move>,
@@ -45,6 +50,8 @@ pub(super) struct Mischief<'c> {
     customers_way: SubscriptionHandle,
     /// What operators are at. They wait for a database that a stopped process holds; nobody waits for them.
     operators: JoinSet<()>,
+    /// What is done to PostgreSQL from outside.
+    pub(super) meddler: Meddler,
     /// What was seen to be wrong on the way.
     pub(super) anomalies: Vec<Anomaly>,
 }
@@ -70,10 +77,12 @@ fn plan() -> FaultPlan {
 impl<'c> Mischief<'c> {
     pub(super) async fn new(
         cluster: &'c mut Cluster,
+        places: &'c Places,
+        template: &'c Template,
         scenario: &Scenario,
     ) -> Result<Self, Failure> {
-        let orders_way = open(&cluster.database(Who::Customer), CUSTOMERS_ORDERS).await?;
-        let customers_way = open(&cluster.database(Who::Order), ORDERS_CUSTOMERS).await?;
+        let orders_way = open(&places.customer, CUSTOMERS_ORDERS).await?;
+        let customers_way = open(&places.order, ORDERS_CUSTOMERS).await?;
         if scenario.proxies {
             cluster.orders_way.set(plan());
             cluster.customers_way.set(plan());
@@ -82,6 +91,8 @@ impl<'c> Mischief<'c> {
         moves.reverse();
         Ok(Mischief {
             cluster,
+            places,
+            template,
             random: SmallRng::seed_from_u64(!scenario.seed),
             // Longer than a lease, so that somebody takes over.
             stop_for: scenario.lease * 3 / 2,
@@ -90,6 +101,7 @@ impl<'c> Mischief<'c> {
             orders_way,
             customers_way,
             operators: JoinSet::new(),
+            meddler: Meddler::new(),
             anomalies: Vec::new(),
         })
     }
@@ -109,11 +121,13 @@ impl<'c> Mischief<'c> {
 
     /// Takes all damage away, and lets what cannot be applied be applied.
     pub(super) async fn heal(&mut self) -> Result<(), Failure> {
+        self.meddler.let_go().await;
         self.cluster.orders_way.resume();
         self.cluster.customers_way.resume();
         self.cluster.orders_way.heal();
         self.cluster.customers_way.heal();
         self.cluster.self_harm.clear();
+        self.cluster.postgres_harm.clear();
         let _ = std::fs::remove_file(self.cluster.folder.join("clock"));
         std::fs::write(self.cluster.folder.join("mended"), "").context("mending")?;
         let everybody: Vec<Who> = self.cluster.processes.keys().copied().collect();
@@ -136,11 +150,11 @@ impl<'c> Mischief<'c> {
         let everybody: Vec<Who> = self.cluster.processes.keys().copied().collect();
         for who in everybody {
             let away = Duration::from_millis(self.random.random_range(AWAY_MS));
-            let (stop_for, database) = (self.stop_for, self.cluster.database(who));
+            let stop_for = self.stop_for;
             let process = self.cluster.process(who);
             if process.has_ended() {
                 process.back_at = Some(now + away);
-                self.look_at_books(who, database);
+                self.look_at_books(who).await;
                 continue;
             }
             if process.has_stopped_itself() {
@@ -179,11 +193,10 @@ impl<'c> Mischief<'c> {
         let now = Instant::now();
         match act {
             Act::Kill { who, away } => {
-                let database = self.cluster.database(who);
                 let process = self.cluster.process(who);
                 process.kill();
                 process.back_at = Some(now + away);
-                self.look_at_books(who, database);
+                self.look_at_books(who).await;
             }
             Act::Terminate { who } => self
                 .cluster
@@ -191,15 +204,17 @@ impl<'c> Mischief<'c> {
                 .signal(nix::sys::signal::Signal::SIGTERM),
             Act::Stop { who, away } => self.cluster.process(who).stop(now + away),
             Act::FullDisk { who, away } => {
-                let database = self.cluster.database(who);
-                let used = [database.clone(), beside(&database, "-wal")]
-                    .iter()
-                    .filter_map(|file| Some(file.metadata().ok()?.len()))
-                    .max();
-                let room = self.random.random_range(ROOM_BYTES);
-                self.cluster
-                    .process(who)
-                    .starve(used.unwrap_or(0) / 2 + room, now + away);
+                // Those on PostgreSQL write no files.
+                if let Place::File(database) = self.places.of(who.side()) {
+                    let used = [database.clone(), beside(database, "-wal")]
+                        .iter()
+                        .filter_map(|file| Some(file.metadata().ok()?.len()))
+                        .max();
+                    let room = self.random.random_range(ROOM_BYTES);
+                    self.cluster
+                        .process(who)
+                        .starve(used.unwrap_or(0) / 2 + room, now + away);
+                }
             }
             Act::Partition { way, away } => {
                 self.proxy(way).pause();
@@ -220,6 +235,24 @@ impl<'c> Mischief<'c> {
                 self.ends.push((now + away, End::Pause(way)));
             }
             Act::Retry { way } => self.retry(way),
+            Act::EndSessions { side, whose } => {
+                if let Place::Postgres(url) = self.places.of(side).clone() {
+                    self.operators.spawn(async move {
+                        // The server may just be recovering.
+                        let _ = end_sessions(&url, whose).await;
+                    });
+                }
+            }
+            Act::Hold { side, what, away } => {
+                if let Place::Postgres(url) = self.places.of(side) {
+                    self.meddler.hold(url, side, what, away);
+                }
+            }
+            Act::CrashServer => {
+                if let Some(server) = &self.template.server {
+                    server.crash().await?;
+                }
+            }
         }
         Ok(())
     }
@@ -270,32 +303,37 @@ impl<'c> Mischief<'c> {
     }
 
     /// Whether both consumers stand at the heads that were seen, and keep nothing.
-    pub(super) fn is_quiet(&self, feeds: &Feeds) -> bool {
-        let quiet = |who: Who, head: u64| {
-            let books = Books::read(&self.cluster.database(who));
-            books.is_ok_and(|books| {
-                books.cursor >= head && books.kept.iter().all(|kept| kept.state == "dropped")
-            })
-        };
-        quiet(Who::Order, feeds.customers_head()) && quiet(Who::Customer, feeds.orders_head())
+    pub(super) async fn is_quiet(&self, feeds: &Feeds) -> bool {
+        for (side, head) in [
+            (Side::Order, feeds.customers_head()),
+            (Side::Customer, feeds.orders_head()),
+        ] {
+            let Ok(books) = Books::read(self.places.of(side)).await else {
+                return false;
+            };
+            if books.cursor < head || books.kept.iter().any(|kept| kept.state != "dropped") {
+                return false;
+            }
+        }
+        true
     }
 
     /// At a moment at which a process has just gone, its cursor may not stand behind what it did.
-    fn look_at_books(&mut self, who: Who, database: PathBuf) {
-        let name = match who {
-            Who::Order => ORDERS_CUSTOMERS,
-            Who::Customer | Who::Poller(_) => CUSTOMERS_ORDERS,
+    async fn look_at_books(&mut self, who: Who) {
+        let name = match who.side() {
+            Side::Order => ORDERS_CUSTOMERS,
+            Side::Customer => CUSTOMERS_ORDERS,
         };
-        if let Ok(books) = Books::read(&database) {
+        if let Ok(books) = Books::read(self.places.of(who.side())).await {
             self.anomalies.extend(checker::ahead(name, &books));
         }
     }
 }
 
-/// The subscription `name` in a database, for operators.
-async fn open(database: &Path, name: &str) -> Result<SubscriptionHandle, Failure> {
-    let store = Store::open(&database.to_string_lossy(), Migrations::NONE).await;
-    let store = store.context(database.display())?;
+/// The subscription `name` in a database, for operators. On PostgreSQL, nothing is given its position by this.
+async fn open(place: &Place, name: &str) -> Result<SubscriptionHandle, Failure> {
+    let store = Store::open_existing(&place.address()).await;
+    let store = store.context(name)?;
     store.subscription(name).context(name)
 }
 

@@ -12,14 +12,16 @@ use tokio::task::JoinHandle;
 
 use super::anomaly::{Anomaly, Kind};
 use super::checker::Sides;
-use super::cluster::{Cluster, Template};
+use super::cluster::{Cluster, Places};
 use super::ledger::Books;
 use super::mischief::{CUSTOMERS_ORDERS, Mischief, ORDERS_CUSTOMERS};
-use super::scenario::{Scenario, Who};
+use super::place::Place;
+use super::scenario::{Choice, Scenario, Side, Stores, Who};
+use super::template::Template;
+use super::witness::{Listener, Witness};
 use crate::check::{self, Verdict};
-use crate::driver::{self, DriverOptions, PlacedOrder, Placement};
+use crate::driver::{self, DriverOptions, PlacedOrder};
 use crate::failure::Failure;
-use crate::history::History;
 use crate::sample::SampleOrder;
 use crate::settling::Feeds;
 
@@ -39,6 +41,8 @@ const LOOK_MS_MAX: u64 = 250;
 pub struct Outcome {
     /// The seed.
     pub seed: u64,
+    /// On which stores the services were.
+    pub stores: Stores,
     /// What is wrong.
     pub anomalies: Vec<Anomaly>,
     /// Events that both consumers applied.
@@ -47,31 +51,76 @@ pub struct Outcome {
     pub took: Duration,
 }
 
-/// Runs a seed in `folder`, with a planted bug or none. What cannot be run is an anomaly too.
-pub async fn run(template: &Template, seed: u64, folder: &Path, bug: Option<&str>) -> Outcome {
+/// What a run is given beside its seed.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'a> {
+    /// What all runs share.
+    pub template: &'a Template,
+    /// The stores that it may choose from.
+    pub choice: Choice,
+    /// A planted bug.
+    pub bug: Option<&'a str>,
+}
+
+/// Runs a seed in `folder`. What cannot be run is an anomaly too.
+pub async fn run(given: Given<'_>, seed: u64, folder: &Path) -> Outcome {
     let began = Instant::now();
-    let scenario = Scenario::draw(seed);
+    let scenario = Scenario::draw(seed, given.choice);
     let mut anomalies = Vec::new();
     let mut applied = 0;
-    match Cluster::start(template, &scenario, folder, bug).await {
-        Err(failure) => anomalies.push(Anomaly::new(Kind::Broken, failure.to_string())),
-        Ok(mut cluster) => {
-            let ran = play(template, &scenario, &mut cluster, &mut anomalies).await;
-            if let Err(failure) = ran {
-                anomalies.push(Anomaly::new(Kind::Broken, failure.to_string()));
+    let played = match Places::make(given.template, scenario.stores, folder).await {
+        Ok(places) => {
+            let played = play_on(given, &scenario, folder, &places, &mut anomalies).await;
+            if played.is_ok() {
+                applied = judge_books(&places, &mut anomalies).await;
             }
-            drop(cluster);
-            applied = judge_books(folder, &mut anomalies);
+            if !anomalies.is_empty() && given.bug.is_none() {
+                // What cannot be kept is missed by whoever looks for the cause, and by nothing else.
+                let _ = places.dump(given.template, folder).await;
+            }
+            played
         }
+        Err(failure) => Err(failure),
+    };
+    if let Err(failure) = played {
+        anomalies.push(Anomaly::new(Kind::Broken, failure.to_string()));
     }
     anomalies.sort_by_key(|anomaly| anomaly.kind);
     anomalies.dedup();
     Outcome {
         seed,
+        stores: scenario.stores,
         anomalies,
         applied,
         took: began.elapsed(),
     }
+}
+
+/// Starts the services, lets them go through it, and kills them.
+async fn play_on(
+    given: Given<'_>,
+    scenario: &Scenario,
+    folder: &Path,
+    places: &Places,
+    anomalies: &mut Vec<Anomaly>,
+) -> Result<(), Failure> {
+    let mut listeners = Vec::new();
+    for place in [&places.order, &places.customer] {
+        if let Place::Postgres(url) = place {
+            listeners.push(Listener::start(url).await?);
+        }
+    }
+    let started = Cluster::start(given.template, scenario, folder, places, given.bug).await;
+    let mut cluster = started?;
+    let played = play(given.template, scenario, &mut cluster, places, anomalies).await;
+    drop(cluster);
+    if let Err(failure) = played {
+        anomalies.push(Anomaly::new(Kind::Broken, failure.to_string()));
+    }
+    for listener in listeners {
+        anomalies.extend(listener.ended().await);
+    }
+    Ok(())
 }
 
 /// The run itself, up to the moment at which all is settled.
@@ -79,12 +128,24 @@ async fn play(
     template: &Template,
     scenario: &Scenario,
     cluster: &mut Cluster,
+    places: &Places,
     anomalies: &mut Vec<Anomaly>,
 ) -> Result<(), Failure> {
     let (order_url, customer_url) = (cluster.order_url.clone(), cluster.customer_url.clone());
-    let placing = place(template, scenario, &order_url);
-    let witness = witness(&order_url, &customer_url);
-    let mut mischief = Mischief::new(cluster, scenario).await?;
+    let seconds = &cluster.second_urls;
+    let placing = place(
+        template,
+        scenario,
+        &order_url,
+        seconds.get(&Who::SecondOrder),
+    );
+    let mut witnessed = vec![
+        (order_url.clone(), Side::Order),
+        (customer_url.clone(), Side::Customer),
+    ];
+    witnessed.extend(seconds.iter().map(|(who, url)| (url.clone(), who.side())));
+    let witness = Witness::start(witnessed);
+    let mut mischief = Mischief::new(cluster, places, template, scenario).await?;
     mischief.work(scenario.damage_for).await?;
     mischief.heal().await?;
 
@@ -95,6 +156,7 @@ async fn play(
     .await;
     anomalies.append(&mut mischief.anomalies);
     anomalies.extend(witness.ended().await);
+    let committed = std::mem::take(&mut mischief.meddler.committed);
     let placed = match settled {
         Ok(Ok(placed)) => placed,
         Ok(Err(failure)) => {
@@ -115,7 +177,11 @@ async fn play(
         let wrong = verdict.differences.iter();
         anomalies.extend(wrong.map(|one| Anomaly::new(Kind::WrongState, one.to_string())));
     }
-    acknowledged(cluster, &placed, anomalies)
+    let orders = placed
+        .iter()
+        .map(|order| format!("order-{}", order.order_id));
+    acknowledged(&places.order, orders, anomalies).await?;
+    acknowledged(&places.customer, committed, anomalies).await
 }
 
 /// Compares what the services say with the calculation. They may still crash or stop by themselves meanwhile.
@@ -143,12 +209,13 @@ async fn checked(
     }
 }
 
-/// Places the orders while damage is done.
+/// Places the orders while damage is done: half of them at the second instance, where there is one.
 fn place(
     template: &Template,
     scenario: &Scenario,
     order_url: &str,
-) -> JoinHandle<Result<Placement, Failure>> {
+    second_url: Option<&String>,
+) -> JoinHandle<Result<Vec<PlacedOrder>, Failure>> {
     let mut random = SmallRng::seed_from_u64(scenario.seed.rotate_left(17));
     let mut orders: Vec<SampleOrder> = template.sample.orders.clone();
     orders.shuffle(&mut random);
@@ -157,22 +224,33 @@ fn place(
         order.idempotency_key = Some(format!("torture-{}-{index}", scenario.seed));
         order.cancel = random.random_bool(0.3);
     }
-    let options = DriverOptions {
-        base_url: order_url.to_owned(),
-        connections: 4,
-        retry_for: Some(RETRY_FOR),
-    };
+    let mut parts = vec![(order_url.to_owned(), orders)];
+    if let Some(second) = second_url {
+        let half = parts[0].1.len() / 2;
+        let others = parts[0].1.split_off(half);
+        parts.push((second.clone(), others));
+    }
     let runtime = tokio::runtime::Handle::current();
     // On a thread of its own: the driver's future borrows in a way that keeps it from being moved between threads.
     tokio::task::spawn_blocking(move || {
-        runtime.block_on(driver::place(&orders, &options, &ProgressBar::hidden()))
+        let placed = parts.iter().map(|(base_url, orders)| async move {
+            let options = DriverOptions {
+                base_url: base_url.clone(),
+                connections: 4,
+                retry_for: Some(RETRY_FOR),
+            };
+            let placed = driver::place(orders, &options, &ProgressBar::hidden()).await;
+            placed.map(|placed| placed.orders)
+        });
+        let placed = runtime.block_on(futures_util::future::try_join_all(placed))?;
+        Ok(placed.concat())
     })
 }
 
 /// Waits until all orders are settled on both sides and nothing is parked any more.
 async fn settle(
     mischief: &mut Mischief<'_>,
-    placing: JoinHandle<Result<Placement, Failure>>,
+    placing: JoinHandle<Result<Vec<PlacedOrder>, Failure>>,
     order_url: &str,
     customer_url: &str,
 ) -> Result<Vec<PlacedOrder>, Failure> {
@@ -191,8 +269,7 @@ async fn settle(
         {
             placed = Some(
                 done.await
-                    .map_err(|error| Failure::new(error.to_string()))??
-                    .orders,
+                    .map_err(|error| Failure::new(error.to_string()))??,
             );
         }
         // A service may be on its way up, or have stopped itself.
@@ -207,7 +284,7 @@ async fn settle(
         if let Some(placed) = &placed
             && standing.created >= placed.len()
             && standing.settled == standing.created
-            && mischief.is_quiet(&feeds)
+            && mischief.is_quiet(&feeds).await
         {
             return Ok(placed.clone());
         }
@@ -220,24 +297,21 @@ async fn settle(
     }
 }
 
-/// Every order that was acknowledged is in the orders feed.
-fn acknowledged(
-    cluster: &Cluster,
-    placed: &[PlacedOrder],
+/// Every subject about which an event was acknowledged is in the feed.
+async fn acknowledged(
+    place: &Place,
+    subjects: impl IntoIterator<Item = String>,
     anomalies: &mut Vec<Anomaly>,
 ) -> Result<(), Failure> {
-    let books = Books::read(&cluster.database(Who::Order))?;
-    let subjects: HashSet<&str> = books
+    let books = Books::read(place).await?;
+    let published: HashSet<&str> = books
         .published
         .iter()
         .map(|one| one.subject.as_str())
         .collect();
-    for order in placed {
-        if !subjects.contains(format!("order-{}", order.order_id).as_str()) {
-            let what = format!(
-                "order {} was accepted and is not in the feed",
-                order.order_id
-            );
+    for subject in subjects {
+        if !published.contains(subject.as_str()) {
+            let what = format!("{subject} was accepted and is not in the feed");
             anomalies.push(Anomaly::new(Kind::LostAcknowledged, what));
         }
     }
@@ -245,10 +319,10 @@ fn acknowledged(
 }
 
 /// Compares the two databases. Returns how many events were applied.
-fn judge_books(folder: &Path, anomalies: &mut Vec<Anomaly>) -> usize {
+async fn judge_books(places: &Places, anomalies: &mut Vec<Anomaly>) -> usize {
     let books = (
-        Books::read(&folder.join("order.db")),
-        Books::read(&folder.join("customer.db")),
+        Books::read(&places.order).await,
+        Books::read(&places.customer).await,
     );
     let (order, customer) = match books {
         (Ok(order), Ok(customer)) => (order, customer),
@@ -271,67 +345,4 @@ fn judge_books(folder: &Path, anomalies: &mut Vec<Anomaly>) -> usize {
         );
     }
     order.applied.len() + customer.applied.len()
-}
-
-/// Reads both feeds all the time, beside the proxies: what they have shown must stay true.
-struct Witness {
-    stop: tokio_util::sync::CancellationToken,
-    task: JoinHandle<Vec<Anomaly>>,
-}
-
-fn witness(order_url: &str, customer_url: &str) -> Witness {
-    let stop = tokio_util::sync::CancellationToken::new();
-    let feeds = [
-        (order_url.to_owned(), "orders"),
-        (customer_url.to_owned(), "customers"),
-    ];
-    let stopped = stop.clone();
-    let task = tokio::spawn(async move {
-        let mut anomalies = Vec::new();
-        let mut histories: Vec<History> = feeds
-            .iter()
-            .filter_map(|(url, feed)| History::new(url, feed).ok())
-            .collect();
-        while !stopped.is_cancelled() {
-            for history in &mut histories {
-                while let Ok(more) = look(history, &mut anomalies).await {
-                    if !more {
-                        break;
-                    }
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(LOOK_MS * 3)).await;
-        }
-        anomalies
-    });
-    Witness { stop, task }
-}
-
-/// One document. What is not reached is no breach; what does not follow on is.
-async fn look(history: &mut History, anomalies: &mut Vec<Anomaly>) -> Result<bool, ()> {
-    let looked = tokio::time::timeout(Duration::from_secs(2), history.read_on()).await;
-    match looked {
-        Ok(Ok(more)) => Ok(more),
-        Ok(Err(failure)) => {
-            let text = failure.to_string();
-            if text.contains("cursor-")
-                || text.contains("not the history")
-                || text.contains("was expected")
-            {
-                anomalies.push(Anomaly::new(
-                    Kind::DivergedPosition,
-                    format!("{}: {text}", history.url()),
-                ));
-            }
-            Err(())
-        }
-        Err(_) => Err(()),
-    }
-}
-
-impl Witness {
-    async fn ended(self) -> Vec<Anomaly> {
-        self.stop.cancel();
-        self.task.await.unwrap_or_default()
-    }
 }

@@ -28,6 +28,22 @@ const POINTS: [&str; 11] = [
     "timer-fired",
 ];
 
+/// Those that a process comes to which is on PostgreSQL: its sequencer has some of its own.
+const POSTGRES_POINTS: [&str; 8] = [
+    "sequencer-locked",
+    "sequencer-found",
+    "sequencer-placed",
+    "sequencer-noted",
+    "before-commit",
+    "after-commit",
+    "cursor-moved",
+    "handled",
+];
+/// Of a thousand runs with PostgreSQL, in how many the server crashes: under all runs that share it.
+const CRASHES_PERMILLE: u32 = 40;
+/// Longest time that somebody holds a transaction open, in milliseconds.
+const HELD_MS: std::ops::Range<u64> = 20..400;
+
 /// A process of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Who {
@@ -37,6 +53,88 @@ pub enum Who {
     Customer,
     /// An instance of customer-svc's poller.
     Poller(usize),
+    /// A second instance of order-svc, which serves and polls too: where several may write.
+    SecondOrder,
+    /// A second instance of customer-svc, as the first one.
+    SecondCustomer,
+}
+
+/// One of the two services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// order-svc.
+    Order,
+    /// customer-svc.
+    Customer,
+}
+
+impl Who {
+    /// Whose database it works on.
+    pub fn side(self) -> Side {
+        match self {
+            Who::Order | Who::SecondOrder => Side::Order,
+            Who::Customer | Who::SecondCustomer | Who::Poller(_) => Side::Customer,
+        }
+    }
+}
+
+/// A store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "by their names")]
+pub enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+/// On which store each service is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stores {
+    /// order-svc.
+    pub order: Kind,
+    /// customer-svc.
+    pub customer: Kind,
+}
+
+/// Which stores a run may choose from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "by their names")]
+pub enum Choice {
+    Both,
+    Only(Kind),
+}
+
+impl Stores {
+    /// Where a service is.
+    pub fn of(self, side: Side) -> Kind {
+        match side {
+            Side::Order => self.order,
+            Side::Customer => self.customer,
+        }
+    }
+
+    fn has_postgres(self) -> bool {
+        self.order == Kind::Postgres || self.customer == Kind::Postgres
+    }
+}
+
+/// What somebody does in a transaction that stays open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// An event is appended. At the end it is committed, if that does not disturb the reckoning, or else rolled back.
+    Append,
+    /// The rows of the subscriptions are locked.
+    Subscriptions,
+}
+
+/// Whose sessions are ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sessions {
+    /// All of a service.
+    All,
+    /// Any of them.
+    One,
+    /// Those of the sequencers.
+    Sequencers,
 }
 
 /// On which way.
@@ -68,6 +166,16 @@ pub enum Act {
     Pause { way: Way, away: Duration },
     /// An operator lets all parked events be tried again.
     Retry { way: Way },
+    /// The server ends sessions of a service.
+    EndSessions { side: Side, whose: Sessions },
+    /// Somebody holds a transaction open, for a while.
+    Hold {
+        side: Side,
+        what: Held,
+        away: Duration,
+    },
+    /// The server of PostgreSQL crashes, and recovers.
+    CrashServer,
 }
 
 /// A moment and what is done then.
@@ -103,11 +211,65 @@ pub struct Scenario {
     pub flaky_permille: u32,
     /// Whether the proxies do damage.
     pub proxies: bool,
+    /// On which store each service is.
+    pub stores: Stores,
+    /// As `self_harm`, for processes on PostgreSQL.
+    pub postgres_harm: Vec<String>,
+    /// Whether a service on PostgreSQL has a second instance that serves.
+    pub second: bool,
 }
 
 impl Scenario {
-    /// What `seed` does.
-    pub fn draw(seed: u64) -> Self {
+    /// What `seed` does, on stores of this choice.
+    pub fn draw(seed: u64, choice: Choice) -> Self {
+        let mut scenario = Self::draw_for_any_store(seed);
+        // Drawn apart, so that what is on SQLite does the same whether there is PostgreSQL or not.
+        let mut random = SmallRng::seed_from_u64(seed.rotate_left(32) ^ 0x9E37_79B9);
+        let mut store = || {
+            let drawn = [Kind::Sqlite, Kind::Postgres][random.random_range(0..2)];
+            match choice {
+                Choice::Both => drawn,
+                Choice::Only(kind) => kind,
+            }
+        };
+        scenario.stores = Stores {
+            order: store(),
+            customer: store(),
+        };
+        if scenario.stores.has_postgres() {
+            scenario.add_postgres(&mut random);
+        }
+        scenario
+    }
+
+    /// What is done to PostgreSQL and to those on it.
+    fn add_postgres(&mut self, random: &mut SmallRng) {
+        let damage_ms = self.damage_for.as_millis() as u64;
+        let sides: Vec<Side> = [Side::Order, Side::Customer]
+            .into_iter()
+            .filter(|side| self.stores.of(*side) == Kind::Postgres)
+            .collect();
+        for _ in 0..random.random_range(0..5) {
+            let side = sides[random.random_range(0..sides.len())];
+            self.moves.push(Move {
+                at: Duration::from_millis(random.random_range(0..damage_ms)),
+                act: postgres_act(random, side),
+            });
+        }
+        if random.random_range(0..1_000) < CRASHES_PERMILLE {
+            self.moves.push(Move {
+                at: Duration::from_millis(random.random_range(0..damage_ms)),
+                act: Act::CrashServer,
+            });
+        }
+        self.moves.sort_by_key(|one| one.at);
+        self.postgres_harm = (0..random.random_range(0..6))
+            .map(|_| harm(random, &POSTGRES_POINTS))
+            .collect();
+        self.second = random.random();
+    }
+
+    fn draw_for_any_store(seed: u64) -> Self {
         let mut random = SmallRng::seed_from_u64(seed);
         let pollers = random.random_range(1..=3);
         let damage_ms = random.random_range(DAMAGE_MS);
@@ -120,7 +282,7 @@ impl Scenario {
             .collect();
         moves.sort_by_key(|one| one.at);
         let self_harm = (0..random.random_range(0..6))
-            .map(|_| harm(&mut random))
+            .map(|_| harm(&mut random, &POINTS))
             .collect();
         Scenario {
             seed,
@@ -141,6 +303,12 @@ impl Scenario {
                 0
             },
             proxies: random.random_bool(0.7),
+            stores: Stores {
+                order: Kind::Sqlite,
+                customer: Kind::Sqlite,
+            },
+            postgres_harm: Vec::new(),
+            second: false,
         }
     }
 
@@ -199,8 +367,28 @@ fn act(random: &mut SmallRng, pollers: usize) -> Act {
     }
 }
 
-fn harm(random: &mut SmallRng) -> String {
-    let point = POINTS[random.random_range(0..POINTS.len())];
+fn postgres_act(random: &mut SmallRng, side: Side) -> Act {
+    let whose = [Sessions::All, Sessions::One, Sessions::Sequencers];
+    match random.next_u32() % 8 {
+        0..=2 => Act::EndSessions {
+            side,
+            whose: whose[random.random_range(0..whose.len())],
+        },
+        3..=6 => Act::Hold {
+            side,
+            what: Held::Append,
+            away: Duration::from_millis(random.random_range(HELD_MS)),
+        },
+        _ => Act::Hold {
+            side,
+            what: Held::Subscriptions,
+            away: Duration::from_millis(random.random_range(HELD_MS)),
+        },
+    }
+}
+
+fn harm(random: &mut SmallRng, points: &[&str]) -> String {
+    let point = points[random.random_range(0..points.len())];
     let count = random.random_range(1..12);
     let what = if random.random_bool(0.6) {
         "crash"
@@ -211,38 +399,4 @@ fn harm(random: &mut SmallRng) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_seed_always_does_the_same_and_another_something_else() {
-        let text = |seed| format!("{:?}", Scenario::draw(seed));
-        assert_eq!(text(7), text(7));
-        assert_ne!(text(7), text(8));
-    }
-
-    #[test]
-    fn the_seeds_do_everything() {
-        let all: Vec<Scenario> = (0..500).map(Scenario::draw).collect();
-        let acts: Vec<&Act> = all
-            .iter()
-            .flat_map(|one| one.moves.iter().map(|one| &one.act))
-            .collect();
-        assert!(acts.iter().any(|act| matches!(act, Act::FullDisk { .. })));
-        assert!(acts.iter().any(|act| matches!(act, Act::Clock { .. })));
-        assert!(acts.iter().any(|act| matches!(act, Act::Terminate { .. })));
-        assert!(acts.iter().any(|act| matches!(act, Act::Partition { .. })));
-        for point in POINTS {
-            for what in ["crash", "stop"] {
-                let drawn = |harm: &String| harm.starts_with(point) && harm.ends_with(what);
-                assert!(
-                    all.iter().any(|one| one.self_harm.iter().any(drawn)),
-                    "{point} {what}"
-                );
-            }
-        }
-        for pollers in 1..=3 {
-            assert!(all.iter().any(|one| one.pollers == pollers));
-        }
-    }
-}
+mod tests;

@@ -68,8 +68,8 @@ async fn i12_an_inbox_forgets_what_lies_far_back_and_what_comes_again_after_a_re
         .store
         .write(async |tx: &mut Tx<'_>| {
             tx.execute(
-                "INSERT INTO inbox (subscription, event_id, position) SELECT name, zeroblob(16), 0 FROM subscriptions",
-                &[],
+                "INSERT INTO inbox (subscription, event_id, position) VALUES ($1, $2, 0)",
+                &[SUBSCRIPTION.into(), [0; 16].as_slice().into()],
             )
             .await
         })

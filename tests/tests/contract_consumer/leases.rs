@@ -23,8 +23,7 @@ async fn change(store: &Store, sql: &'static str) {
 }
 
 async fn second_store(live: &Live) -> Store {
-    let path = live.reader.store.path();
-    Store::open(path.to_str().unwrap(), MIGRATIONS)
+    Store::open(live.reader.store.url(), MIGRATIONS)
         .await
         .unwrap()
 }

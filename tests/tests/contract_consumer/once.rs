@@ -77,9 +77,9 @@ async fn i07_a_restart_after_every_few_steps_still_gets_to_the_end() {
 #[tokio::test]
 async fn i07_a_restart_of_the_whole_process_applies_each_event_once() {
     let (feed, server) = scene().await;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("store.db");
-    let path = path.to_str().unwrap();
+    let first = super::fresh(MIGRATIONS).await;
+    let path = first.url();
+    first.close().await;
     for steps in [3, 4, 5, 100] {
         let store = Store::open(path, MIGRATIONS).await.unwrap();
         create_answers(&store).await;
@@ -165,14 +165,11 @@ async fn i09_two_consumers_at_the_same_time_apply_each_event_once() {
 }
 
 #[tokio::test]
-async fn i09_two_stores_on_one_file_apply_each_event_once() {
+async fn i09_two_stores_on_one_database_apply_each_event_once() {
     let (feed, server) = scene().await;
     for _ in 0..5 {
         let reader = Reader::new().await;
-        let path = reader.store.path();
-        let second = Store::open(path.to_str().unwrap(), MIGRATIONS)
-            .await
-            .unwrap();
+        let second = Store::open(reader.store.url(), MIGRATIONS).await.unwrap();
         let mut a = reader.consumer(&server.feed_url());
         let mut b = consumer(&second, &server.feed_url()).handlers(noting());
         tokio::join!(catch_up_patiently(&mut a), catch_up_patiently(&mut b));

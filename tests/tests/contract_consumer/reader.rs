@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use feed_core::client::ClientOptions;
-use feed_core::testing::TempStore;
 use feed_core::{
     Consumer, ConsumerError, Event, EventId, Expected, FeedConfig, Format, HandlerError, Handlers,
     Migrations, NewEvent, StepOutcome, Store, Subject, Subscription, Tx, Window,
 };
+
+use feedway_tests::fresh_store::FreshStore;
 
 use super::scripted::{LIT, ScriptedFeed};
 
@@ -18,7 +19,10 @@ pub(crate) const MIGRATIONS: Migrations = Migrations {
         "V1__applied",
         "CREATE TABLE applied (row INTEGER PRIMARY KEY, position INTEGER NOT NULL, event_id BLOB NOT NULL) STRICT",
     )],
-    postgres: &[],
+    postgres: &[(
+        "V1__applied",
+        "CREATE TABLE applied (row BIGINT GENERATED ALWAYS AS IDENTITY, position BIGINT NOT NULL, event_id BYTEA NOT NULL)",
+    )],
 };
 
 /// Name of the subscription.
@@ -35,12 +39,12 @@ const STEPS_MAX: usize = 500;
 
 /// A consumer's database.
 pub(crate) struct Reader {
-    pub(crate) store: TempStore,
+    pub(crate) store: FreshStore,
 }
 
 impl Reader {
     pub(crate) async fn new() -> Self {
-        let store = TempStore::new(MIGRATIONS).await;
+        let store = super::fresh(MIGRATIONS).await;
         create_answers(&store).await;
         Reader { store }
     }
@@ -167,6 +171,7 @@ pub(crate) async fn note(tx: &mut Tx<'_>, event: &Event) -> Result<(), HandlerEr
 
 /// The follow-ups in the order of their feed.
 async fn answers(store: &Store) -> Vec<Event> {
+    store.sequenced().await.unwrap();
     let log = store.log(ANSWERS).unwrap();
     log.read(Window::Newest { limit: 100_000 }).await.unwrap().1
 }

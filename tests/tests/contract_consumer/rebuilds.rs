@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use feed_core::testing::TempStore;
 use feed_core::{
     Chosen, Consumer, Event, HandlerError, Handlers, Migrations, Mode, StepOutcome, Tx,
 };
+use feedway_tests::fresh_store::FreshStore;
 use tokio_util::sync::CancellationToken;
 
 use super::live::{Faults, Live, operator, settle, step_until};
@@ -21,16 +21,21 @@ const MODEL: Migrations = Migrations {
     // No unique column: what is applied twice is to be seen twice.
     sqlite: &[(
         "V1__model",
-        "CREATE TABLE model (generation INTEGER NOT NULL, position INTEGER NOT NULL) STRICT;
+        "CREATE TABLE model (row INTEGER PRIMARY KEY, generation INTEGER NOT NULL, position INTEGER NOT NULL) STRICT;
          CREATE TABLE live (generation INTEGER NOT NULL, switches INTEGER NOT NULL) STRICT;
          INSERT INTO live VALUES (1, 0);",
     )],
-    postgres: &[],
+    postgres: &[(
+        "V1__model",
+        "CREATE TABLE model (row BIGINT GENERATED ALWAYS AS IDENTITY, generation BIGINT NOT NULL, position BIGINT NOT NULL);
+         CREATE TABLE live (generation BIGINT NOT NULL, switches BIGINT NOT NULL);
+         INSERT INTO live VALUES (1, 0);",
+    )],
 };
 
 struct Scene {
     live: Live,
-    store: TempStore,
+    store: FreshStore,
     faults: Faults,
 }
 
@@ -38,7 +43,7 @@ impl Scene {
     async fn new(subjects: &[&'static str]) -> Self {
         Scene {
             live: Live::new(subjects).await,
-            store: TempStore::new(MODEL).await,
+            store: super::fresh(MODEL).await,
             faults: Faults::default(),
         }
     }
@@ -48,7 +53,7 @@ impl Scene {
         let faults = self.faults.clone();
         let handlers = Handlers::new().on(LIT, async move |tx: &mut Tx<'_>, event: &Event| {
             tx.execute(
-                "INSERT INTO model (generation, position) SELECT generation, $1 FROM live",
+                "INSERT INTO model (generation, position) SELECT generation, CAST($1 AS BIGINT) FROM live",
                 &[(event.position.get() as i64).into()],
             )
             .await?;
@@ -87,7 +92,7 @@ impl Scene {
     }
 
     async fn model(&self, generation: i64) -> Vec<i64> {
-        let sql = "SELECT position FROM model WHERE generation = $1 ORDER BY rowid";
+        let sql = "SELECT position FROM model WHERE generation = $1 ORDER BY row";
         let rows = self.store.query::<(i64,)>(sql, &[generation.into()]).await;
         rows.unwrap().into_iter().map(|(at,)| at).collect()
     }

@@ -7,10 +7,10 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::Semaphore;
 
-use crate::running::{Running, Setup};
+use crate::KILLS;
+use crate::running::{Running, Setup, Stores};
 use crate::witness::{Witness, assert_applied_once, assert_no_timers};
 
-const KILLS: usize = 50;
 /// Orders that are placed in one go; more follow until the last kill.
 const ORDERS_IN_ONE_GO: u32 = 20;
 /// Orders that may be placed between one kill and the next.
@@ -20,13 +20,21 @@ const CONNECTIONS: usize = 4;
 const LIFE_MS_MAX: u64 = 150;
 
 #[tokio::test]
-async fn i01_i03_i04_i05_i07_i08_fifty_kills_lose_and_repeat_nothing() {
+async fn i01_i03_i04_i05_i07_i08_kills_lose_and_repeat_nothing() {
+    lose_and_repeat_nothing(crate::USUAL).await;
+}
+
+pub(crate) async fn lose_and_repeat_nothing(stores: Stores) {
     let seed = std::env::var("FEEDWAY_SEED")
         .ok()
         .and_then(|seed| seed.parse().ok())
         .unwrap_or_else(rand::random::<u64>);
     println!("FEEDWAY_SEED={seed}");
-    let mut running = Running::start(Setup::default()).await;
+    let mut running = Running::start(Setup {
+        stores: Some(stores),
+        ..Setup::default()
+    })
+    .await;
     let mut orders_feed = Witness::new(&running.order.base_url(), "orders");
     let mut customers_feed = Witness::new(&running.customer.base_url(), "customers");
 
@@ -80,15 +88,9 @@ async fn i01_i03_i04_i05_i07_i08_fifty_kills_lose_and_repeat_nothing() {
         running.customer.terminate().await.unwrap().success(),
         "SIGTERM ends with exit code 0"
     );
-    assert_no_timers(&running.database("order.db"));
-    assert_applied_once(
-        &running.database("order.db"),
-        "orders/customers",
-        customers_feed.ids.len(),
-    );
-    assert_applied_once(
-        &running.database("customer.db"),
-        "customers/orders",
-        orders_feed.ids.len(),
-    );
+    let databases = &running.databases;
+    assert_no_timers(&databases.order).await;
+    let (orders, customers) = (orders_feed.ids.len(), customers_feed.ids.len());
+    assert_applied_once(&databases.order, "orders/customers", customers).await;
+    assert_applied_once(&databases.customer, "customers/orders", orders).await;
 }

@@ -7,9 +7,9 @@ use feed_core::limits::READ_MODEL_WAIT_MS_MAX;
 use feed_core::{After, Chosen, EventId, Mode, Operator, StartAt, Store};
 use feedway_tests::service::Service;
 use reqwest::Response;
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
+use crate::databases::run;
 use crate::running::{Running, Setup};
 
 /// What an answer may take beyond the time for waiting.
@@ -199,12 +199,15 @@ async fn an_event_that_is_parked_is_told_and_read_once_its_cause_is_mended() {
     let running = Running::start(Setup::default()).await;
     customer(&running, "reader").await;
     customer(&running, "other").await;
-    let database = running.database("customer.db");
-    let conn = Connection::open(&database).unwrap();
-    conn.execute_batch(
+    let database = running.databases.customer.clone();
+    run(
+        &database,
         "CREATE TRIGGER audit BEFORE INSERT ON reservations BEGIN SELECT RAISE(ABORT, 'frozen'); END",
+        "CREATE FUNCTION frozen() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE check_violation USING MESSAGE = 'frozen'; END $$;
+         CREATE TRIGGER audit BEFORE INSERT ON reservations FOR EACH ROW EXECUTE FUNCTION frozen()",
     )
-    .unwrap();
+    .await;
     let (mended, dropped) = (
         order(&running, "reader").await,
         order(&running, "other").await,
@@ -235,10 +238,13 @@ async fn an_event_that_is_parked_is_told_and_read_once_its_cause_is_mended() {
         "it is told at once"
     );
 
-    conn.execute_batch("DROP TRIGGER audit").unwrap();
-    let store = Store::open_existing(&database.to_string_lossy())
-        .await
-        .unwrap();
+    run(
+        &database,
+        "DROP TRIGGER audit",
+        "DROP TRIGGER audit ON reservations",
+    )
+    .await;
+    let store = Store::open_existing(&database).await.unwrap();
     let handle = store.subscription("customers/orders").unwrap();
     let operator = Operator::new("a test", "").unwrap();
     let id: EventId = text(&dropped, "last_event_id").parse().unwrap();

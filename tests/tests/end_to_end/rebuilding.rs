@@ -1,13 +1,12 @@
 //! `order-svc rebuild` beside the running service: killed, run again, while orders flow and customers change.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 use serde_json::json;
 
+use crate::databases::{number, rows, run};
 use crate::running::{Running, Setup};
 
 const ORDERS: usize = 200;
@@ -18,14 +17,12 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Name, geo and speed of each customer.
 type Customers = BTreeMap<String, (String, String, i64)>;
 
-fn customers(database: &Path, sql: &str) -> Customers {
-    let conn = Connection::open(database).unwrap();
-    let mut rows = conn.prepare(sql).unwrap();
-    let rows = rows.query_map([], |row| {
-        let customer = (row.get(1)?, row.get(2)?, row.get(3)?);
-        Ok((row.get(0)?, customer))
-    });
-    rows.unwrap().map(Result::unwrap).collect()
+async fn customers(database: &str, sql: &'static str) -> Customers {
+    let rows: Vec<(String, String, String, i64)> = rows(database, sql).await;
+    let customers = rows.into_iter();
+    customers
+        .map(|(id, name, geo, mbps)| (id, (name, geo, mbps)))
+        .collect()
 }
 
 fn rebuild(running: &Running) -> Command {
@@ -44,16 +41,14 @@ fn rebuild(running: &Running) -> Command {
 async fn i07_i08_a_spoiled_read_model_is_right_after_a_rebuild_while_orders_flow() {
     let mut running = Running::start(Setup::default()).await;
     let mut placed = running.orders.place_next(ORDERS, CONNECTIONS).await;
-    let order_db = running.database("order.db");
-    let spoil = Connection::open(&order_db).unwrap();
-    spoil.busy_timeout(WAIT_MAX).unwrap();
-    spoil
-        .execute_batch(
-            "UPDATE customers SET name = 'spoiled', current_mbps = 1;
-             INSERT INTO customers (generation, customer_id, name, geo, current_mbps, updated_us)
-             VALUES (1, 'invented', 'spoiled', 'nowhere', 1, 1)",
-        )
-        .unwrap();
+    let (order_db, customer_db) = (
+        running.databases.order.clone(),
+        running.databases.customer.clone(),
+    );
+    let spoil = "UPDATE customers SET name = 'spoiled', current_mbps = 1;
+                 INSERT INTO customers (generation, customer_id, name, geo, current_mbps, updated_us)
+                 VALUES (1, 'invented', 'spoiled', 'nowhere', 1, 1)";
+    run(&order_db, spoil, spoil).await;
 
     // Killed at some moment; it may have got to its end before.
     let mut killed = rebuild(&running).spawn().unwrap();
@@ -84,11 +79,13 @@ async fn i07_i08_a_spoiled_read_model_is_right_after_a_rebuild_while_orders_flow
             &order_db,
             "SELECT customer_id, name, geo, current_mbps FROM customers
              WHERE generation = (SELECT generation FROM read_models WHERE name = 'customers')",
-        );
+        )
+        .await;
         let stated = customers(
-            &running.database("customer.db"),
+            &customer_db,
             "SELECT customer_id, name, geo, current_mbps FROM customers",
-        );
+        )
+        .await;
         if read == stated {
             assert!(read.contains_key("meanwhile"));
             break;
@@ -99,13 +96,8 @@ async fn i07_i08_a_spoiled_read_model_is_right_after_a_rebuild_while_orders_flow
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let old: i64 = spoil
-        .query_row(
-            "SELECT count(DISTINCT generation) FROM customers",
-            [],
-            |row| row.get(0),
-        )
-        .unwrap();
+    let generations = "SELECT count(DISTINCT generation) FROM customers";
+    let old = number(&order_db, generations).await;
     assert_eq!(old, 1, "what was replaced is deleted");
 }
 
@@ -114,9 +106,9 @@ async fn what_cannot_be_rebuilt_is_told_with_exit_code_1() {
     let running = Running::start(Setup::default()).await;
     let nothing = Command::new(&running.order.spec().binary)
         .args(["rebuild", "--database"])
-        .arg(running.database("no-such.db"))
+        .arg(running.folder().join("no-such.db"))
         .output()
         .unwrap();
     assert_eq!(nothing.status.code(), Some(1));
-    assert!(!running.database("no-such.db").exists());
+    assert!(!running.folder().join("no-such.db").exists());
 }

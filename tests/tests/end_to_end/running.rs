@@ -1,9 +1,8 @@
 //! Both services on the sample's customers, in a folder of their own.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -16,13 +15,16 @@ use feedway_tests::settling::Feeds;
 use indicatif::ProgressBar;
 use tempfile::TempDir;
 
+use crate::databases::Databases;
+pub(crate) use crate::databases::Stores;
+
 /// How long nothing may happen before the orders count as stuck.
 const STILL_MAX: Duration = Duration::from_secs(60);
 /// How long a request is sent again while its service is down.
 const RETRY_FOR: Duration = Duration::from_secs(60);
 
 /// The binaries, built once for all tests here.
-fn built() -> &'static Binaries {
+pub(crate) fn built() -> &'static Binaries {
     static BUILT: OnceLock<Binaries> = OnceLock::new();
     BUILT.get_or_init(|| binaries::build(Profile::own()).expect("the services build"))
 }
@@ -32,6 +34,7 @@ pub(crate) struct Running {
     pub(crate) customer: Service,
     pub(crate) orders: Orders,
     pub(crate) sample: Sample,
+    pub(crate) databases: Databases,
     folder: TempDir,
 }
 
@@ -46,6 +49,8 @@ pub(crate) struct Orders {
 pub(crate) struct Setup {
     pub(crate) order_expiry_s: Option<u32>,
     pub(crate) tokens: bool,
+    /// The store of each service. None: the usual one of these tests.
+    pub(crate) stores: Option<Stores>,
     /// Where the services listen, order-svc first. None: anywhere.
     pub(crate) addresses: Option<(SocketAddr, SocketAddr)>,
     /// Where each finds the other's feed, order-svc's first. None: at the other's address.
@@ -55,6 +60,8 @@ pub(crate) struct Setup {
 impl Running {
     pub(crate) async fn start(setup: Setup) -> Running {
         let folder = tempfile::tempdir().unwrap();
+        let stores = setup.stores.unwrap_or(crate::USUAL);
+        let databases = Databases::make(stores, folder.path()).await;
         let sample = Sample::read(&Sample::default_folder()).unwrap();
         let anywhere = || (free_address().unwrap(), free_address().unwrap());
         let (order_at, customer_at) = setup.addresses.unwrap_or_else(anywhere);
@@ -67,7 +74,7 @@ impl Running {
         let mut order_args = vec![
             "serve".to_owned(),
             format!("--listen={order_at}"),
-            "--database=order.db".to_owned(),
+            format!("--database={}", databases.order),
             format!("--customers-feed={customers_feed}"),
             "--poll-interval-ms=10".to_owned(),
         ];
@@ -79,7 +86,7 @@ impl Running {
         let mut customer_args = vec![
             "serve".to_owned(),
             format!("--listen={customer_at}"),
-            "--database=customer.db".to_owned(),
+            format!("--database={}", databases.customer),
             format!("--orders-feed={orders_feed}"),
             "--poll-interval-ms=10".to_owned(),
         ];
@@ -104,10 +111,7 @@ impl Running {
         let spec = |name, binary: &PathBuf, address, args: Vec<String>| ServiceSpec {
             name,
             binary: binary.clone(),
-            args: args
-                .into_iter()
-                .map(|arg| in_folder(&folder, arg))
-                .collect(),
+            args: args.into_iter().map(Into::into).collect(),
             env: Vec::new(),
             folder: folder.path().to_owned(),
             address,
@@ -119,7 +123,7 @@ impl Running {
             customer_at,
             customer_args,
         );
-        import(&customer, &folder);
+        import(&customer, &databases.customer);
         let mut waiting: VecDeque<_> = sample
             .orders
             .iter()
@@ -139,6 +143,7 @@ impl Running {
                 .unwrap(),
             customer: Service::start(customer).await.unwrap(),
             sample,
+            databases,
             folder,
         }
     }
@@ -156,8 +161,9 @@ impl Running {
             .unwrap()
     }
 
-    pub(crate) fn database(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+    /// The folder of the run.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 }
 
@@ -185,21 +191,13 @@ impl Orders {
     }
 }
 
-/// Databases lie in the folder of the run.
-fn in_folder(folder: &TempDir, arg: String) -> OsString {
-    match arg.strip_prefix("--database=") {
-        Some(file) => format!("--database={}", folder.path().join(file).display()).into(),
-        None => arg.into(),
-    }
-}
-
-fn import(customer: &ServiceSpec, folder: &TempDir) {
+fn import(customer: &ServiceSpec, database: &str) {
     let sample = Sample::default_folder();
     let imported = customer
         .command()
         .unwrap()
         .arg("import")
-        .arg(in_folder(folder, "--database=customer.db".to_owned()))
+        .args(["--database", database])
         .arg("--geos")
         .arg(Sample::geos_file(&sample))
         .arg("--customers")

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use feed_core::client::{ClientOptions, FeedClient, FetchOptions, Fetched, Seen, verify};
 use feed_core::{After, Cursor, Event, EventId, Format};
-use rusqlite::Connection;
+
+use crate::databases::{number, rows};
 
 /// Follows one feed from its start, and remembers the bytes of every sealed page that it saw.
 pub(crate) struct Witness {
@@ -128,27 +129,23 @@ fn prev_archive(response: &reqwest::Response) -> Option<String> {
 }
 
 /// i07, i08: the subscription stands at the head of what it follows, and has counted each event once.
-pub(crate) fn assert_applied_once(database: &std::path::Path, subscription: &str, followed: usize) {
-    let conn = Connection::open(database).unwrap();
-    let (cursor, events, state): (String, i64, String) = conn
-        .query_row(
-            "SELECT cursor, events, state FROM subscriptions WHERE name = ?1",
-            [subscription],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )
-        .unwrap();
+pub(crate) async fn assert_applied_once(database: &str, subscription: &str, followed: usize) {
+    let sql = "SELECT cursor, events, state FROM subscriptions ORDER BY name";
+    let found: Vec<(String, i64, String)> = rows(database, sql).await;
+    let [(cursor, events, state)] = &found[..] else {
+        panic!("{subscription} alone is there, not {found:?}");
+    };
     let cursor: Cursor = cursor.parse().unwrap();
     let followed = followed as i64;
-    assert_eq!((cursor.position.get() as i64, events), (followed, followed));
+    assert_eq!(
+        (cursor.position.get() as i64, *events),
+        (followed, followed)
+    );
     // It waits where the other service has stopped meanwhile.
     assert_ne!(state, "halted");
 }
 
 /// i01: what was settled has no timer any more, and none is left over or has failed.
-pub(crate) fn assert_no_timers(database: &std::path::Path) {
-    let conn = Connection::open(database).unwrap();
-    let timers: i64 = conn
-        .query_row("SELECT count(*) FROM timers", [], |row| row.get(0))
-        .unwrap();
-    assert_eq!(timers, 0);
+pub(crate) async fn assert_no_timers(database: &str) {
+    assert_eq!(number(database, "SELECT count(*) FROM timers").await, 0);
 }

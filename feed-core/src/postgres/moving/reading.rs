@@ -144,7 +144,7 @@ impl PostgresSide {
     pub(crate) async fn versions(&self) -> Result<Rows, StoreError> {
         self.read(
             r#"SELECT o.subject, o.version, o.feed, p.position
-               FROM outbox o LEFT JOIN positions p ON p.feed = o.feed AND p.event_no = o.event_no
+               FROM outbox o LEFT JOIN positions p ON p.feed = o.feed AND p.event_no = o.event_no AND p.xid = o.xid
                ORDER BY o.subject COLLATE "C", o.version"#,
         )
         .await

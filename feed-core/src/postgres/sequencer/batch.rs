@@ -160,6 +160,11 @@ impl Sequencer {
             .query(&self.found, &[&feed, &last.done, &target, &behind, &limit])
             .await
             .map_err(store_error)?;
+        #[cfg(feature = "faults")]
+        let rows = match super::planted::found(&self.client, feed).await {
+            Some(planted) => planted?,
+            None => rows,
+        };
         at(Point::SequencerFound);
         if rows.is_empty() && last.doing.is_none() && !forked {
             // Nothing is written while nothing happens.

@@ -82,7 +82,7 @@ WHERE n.newest > coalesce(q.last_value, 0)";
 /// What has no place, whatever its transaction; for a database that came to another place.
 pub(super) const UNPLACED: &str = "
 SELECT o.xid, o.event_no, o.id FROM outbox o
-WHERE o.feed = $1 AND NOT EXISTS (SELECT FROM positions p WHERE p.event_no = o.event_no)
+WHERE o.feed = $1 AND NOT EXISTS (SELECT FROM positions p WHERE p.event_no = o.event_no AND p.xid = o.xid)
 ORDER BY o.event_no";
 
 pub(super) const PLACE: &str = r#"

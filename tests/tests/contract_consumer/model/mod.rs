@@ -47,7 +47,7 @@ fn i09_whoever_finds_no_room_after_it_lost_the_fence_says_that_it_lost_it() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 100, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: super::MODEL_CASES, max_shrink_iters: 100, ..ProptestConfig::default() })]
     #[test]
     fn i07_i08_i09_i10_i13_hold_for_any_sequence_of_moves(moves in moves::sequences()) {
         play(moves);

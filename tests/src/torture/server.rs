@@ -1,0 +1,89 @@
+//! The PostgreSQL server that all runs of a campaign share, with databases for each.
+
+use std::path::Path;
+
+use tokio::sync::Mutex;
+
+use crate::failure::{Context, Failure};
+use crate::postgres::{Cluster, ClusterOptions, Database, connect};
+
+/// Connections that all runs together may have.
+const CONNECTIONS_MAX: u32 = 600;
+/// The database that customer-svc's are copies of.
+const CUSTOMERS: &str = "customers_template";
+
+/// The server.
+#[derive(Debug)]
+pub struct Server {
+    /// Held while it crashes and recovers, and while a database is made.
+    cluster: Mutex<Cluster>,
+    customers_url: String,
+}
+
+impl Server {
+    /// Starts one whose folder is in `folder`, with an empty database that is to become the template of customer-svc's.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start(folder: &Path) -> Result<Self, Failure> {
+        let options = ClusterOptions {
+            folder: Some(folder.to_owned()),
+            connections_max: CONNECTIONS_MAX,
+            // The machine does not go down.
+            fsync: false,
+            ..ClusterOptions::default()
+        };
+        let cluster = Cluster::start(
+            options
+                // A recovery is to be short.
+                .set("max_wal_size", "96MB")
+                .set("checkpoint_timeout", "30s"),
+        )
+        .await?;
+        cluster.create_database(CUSTOMERS).await?;
+        Ok(Server {
+            customers_url: cluster.url(CUSTOMERS),
+            cluster: Mutex::new(cluster),
+        })
+    }
+
+    /// The database that customer-svc's are made from.
+    pub fn customers_template(&self) -> &str {
+        &self.customers_url
+    }
+
+    /// Lets copies of the template draw numbers that a crash does not take back: those that its sequences have drawn in
+    /// advance are in no copy's log.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub async fn seal_template(&self) -> Result<(), Failure> {
+        let client = connect(&self.customers_url).await?;
+        let sql = "SELECT setval(pg_get_serial_sequence('outbox', 'event_no'), max(event_no)) FROM outbox";
+        client.batch_execute(sql).await.context(sql)
+    }
+
+    /// An empty database.
+    pub(super) async fn empty(&self) -> Result<Database, Failure> {
+        Database::on(&*self.cluster.lock().await, "orders").await
+    }
+
+    /// A database with what is in customer-svc's template.
+    pub(super) async fn with_customers(&self) -> Result<Database, Failure> {
+        Database::copy_of(&*self.cluster.lock().await, CUSTOMERS, "customers").await
+    }
+
+    /// The server crashes and recovers, under all who use it.
+    pub(super) async fn crash(&self) -> Result<(), Failure> {
+        let mut cluster = self.cluster.lock().await;
+        tokio::task::block_in_place(|| cluster.stop_immediate())?;
+        cluster.restart().await
+    }
+
+    /// Keeps what is in a database in a file of pg_dump.
+    pub(super) async fn dump(&self, database: &Database, file: &Path) -> Result<(), Failure> {
+        let cluster = self.cluster.lock().await;
+        let dumped = cluster.dump(database.name(), file).await;
+        dumped.context(file.display())
+    }
+}
