@@ -72,9 +72,15 @@ async fn hold_append(
     };
     let event = NewEvent::json(TYPE, &serde_json::json!({ "geo": subject })).context("an event")?;
     let subject = Subject::new(subject).context("a subject")?;
-    postgres::append(&transaction, feed, &subject, Expected::New, &[event])
-        .await
-        .context("appending")?;
+    postgres::append(
+        transaction.client(),
+        feed,
+        &subject,
+        Expected::New,
+        &[event],
+    )
+    .await
+    .context("appending")?;
     tokio::time::sleep(hold_for).await;
     match side {
         Side::Order => transaction.rollback().await.context("rolling back")?,

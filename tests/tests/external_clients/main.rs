@@ -22,6 +22,9 @@ mod readers;
 mod stale;
 mod tools;
 
+#[path = "../end_to_end/databases.rs"]
+#[allow(dead_code, reason = "both services are on SQLite here")]
+mod databases;
 #[path = "../served/nasty.rs"]
 #[allow(dead_code, reason = "its parts are named by other tests")]
 mod nasty;
@@ -37,3 +40,14 @@ mod scripted;
 #[path = "../served/mod.rs"]
 #[allow(dead_code, reason = "most replies are read by others here")]
 mod served;
+
+/// The consumers' databases.
+async fn fresh(migrations: feed_core::Migrations) -> feedway_tests::fresh_store::FreshStore {
+    feedway_tests::fresh_store::FreshStore::sqlite(migrations).await
+}
+
+/// The stores of the services here.
+const USUAL: databases::Stores = databases::Stores {
+    order: databases::On::Sqlite,
+    customer: databases::On::Sqlite,
+};

@@ -23,3 +23,8 @@ mod scripted;
 #[path = "../served/mod.rs"]
 #[allow(dead_code, reason = "replies are looked at by other tests")]
 mod served;
+
+/// The consumers' databases.
+async fn fresh(migrations: feed_core::Migrations) -> feedway_tests::fresh_store::FreshStore {
+    feedway_tests::fresh_store::FreshStore::sqlite(migrations).await
+}

@@ -39,8 +39,7 @@ pub(super) fn instance(live: &Live, partitions: u32) -> Consumer {
 
 /// An instance in another process, as far as the database is concerned.
 pub(super) async fn other_store(live: &Live) -> Store {
-    let path = live.reader.store.path();
-    Store::open(path.to_str().unwrap(), MIGRATIONS)
+    Store::open(live.reader.store.url(), MIGRATIONS)
         .await
         .unwrap()
 }

@@ -39,7 +39,7 @@ fn older_file(live: &Live, path: &std::path::Path) {
     for sql in BEFORE {
         conn.execute_batch(sql).unwrap();
     }
-    let newer = live.reader.store.path().to_string_lossy().into_owned();
+    let newer = live.reader.store.url();
     conn.execute("ATTACH $1 AS newer", [newer]).unwrap();
     let sql = "SELECT sql FROM newer.sqlite_master WHERE name = 'feed_core_migrations'";
     let table: String = conn.query_row(sql, [], |row| row.get(0)).unwrap();
