@@ -183,7 +183,8 @@ async fn the_way_is_encrypted_and_leads_to_whom_the_certificate_says() {
     };
     crate::wait_for("the server encrypts", async || {
         let store = Store::open(&with("sslmode=require"), Migrations::NONE).await;
-        Some(store.ok()?.close().await)
+        store.ok()?.close().await;
+        Some(())
     })
     .await;
     for (parameters, encrypted) in [
