@@ -47,7 +47,7 @@ fn the_seeds_do_everything() {
         held(Held::Subscriptions),
     ] {
         let drawn = |one: &&Act| std::mem::discriminant(*one) == std::mem::discriminant(&act);
-        assert!(acts.iter().any(|one| drawn(one)), "{act:?}");
+        assert!(acts.iter().any(drawn), "{act:?}");
     }
     for point in POINTS.iter().chain(&POSTGRES_POINTS) {
         for what in ["crash", "stop"] {
