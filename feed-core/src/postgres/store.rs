@@ -11,7 +11,7 @@ use super::address;
 use super::background::{Background, Shared, run_batches};
 use super::clock::DatabaseClock;
 use super::failure::on_a_standby;
-use super::feeds::{self, Feeds};
+use super::feeds::{self, Feed, Feeds};
 use super::sequencer::Sequencer;
 use super::sessions::Lent;
 use super::tx::Access;
@@ -172,12 +172,17 @@ impl PostgresStore {
         reader.reads(found).await
     }
 
+    /// The feed, by a reader that is given back at once: who held one while it waits for the next might be waited for by
+    /// as many others as there are readers.
+    async fn find_feed(&self, name: &FeedName) -> Result<Feed, StoreError> {
+        let reader = self.reader().await?;
+        reader.reads(self.inner.feeds.find(&reader, name)).await
+    }
+
     pub(crate) async fn create_feed(&self, config: FeedConfig) -> Result<FeedState, StoreError> {
         let name = config.name.clone();
         // Looked for first: on a standby it can only be there.
-        let reader = self.reader().await?;
-        let found = reader.reads(self.inner.feeds.find(&reader, &name)).await;
-        let feed = match found {
+        let feed = match self.find_feed(&name).await {
             Err(StoreError::UnknownFeed(_)) => {
                 let mut writer = sessions::take(&self.inner.writers).await?;
                 match feeds::insert(&mut writer, &config).await {
@@ -197,8 +202,7 @@ impl PostgresStore {
         feed: FeedName,
         reason: String,
     ) -> Result<FeedState, StoreError> {
-        let reader = self.reader().await?;
-        let found = reader.reads(self.inner.feeds.find(&reader, &feed)).await?;
+        let found = self.find_feed(&feed).await?;
         let sequencer = self.sequencer().await?;
         // What has no position yet comes behind the fork: in the history that was lost, others may have got there.
         sequencer.0.open_epoch_now(found.number, &reason).await?;
