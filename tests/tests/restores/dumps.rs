@@ -243,3 +243,45 @@ async fn i03_numbers_that_a_restore_left_behind_are_mended() {
     scene.goes_on(&restored).await;
     restored.close().await;
 }
+
+#[tokio::test]
+async fn i03_events_with_numbers_of_others_get_their_own() {
+    if !is_installed() {
+        return;
+    }
+    let (cluster, folder) = (cluster().await, tempfile::tempdir().unwrap());
+    let dump = folder.path().join("dump");
+    cluster.create_database("lamps").await.unwrap();
+    let store = service(&cluster.url("lamps")).await;
+    append(&store, 10).await;
+    store.close().await;
+    // Two without a place in the dump, whose numbers are high.
+    for number in 0..2 {
+        append_beside(&cluster.url("lamps"), "lamp-1", number).await;
+    }
+    cluster.dump("lamps", &dump).await.unwrap();
+    cluster.restore(&dump, "restored").await.unwrap();
+    let url = cluster.url("restored");
+    // Fewer numbers than are taken, then more; all of it before anybody looks.
+    connect(&url)
+        .await
+        .unwrap()
+        .batch_execute("SELECT setval(pg_get_serial_sequence('outbox', 'event_no'), 5, false)")
+        .await
+        .unwrap();
+    for number in 0..9 {
+        append_beside(&url, "lamp-1", number).await;
+    }
+    let restored = service(&url).await;
+    append(&restored, 3).await;
+    let log = restored.log(FEED).unwrap();
+    let (_, events) = log.read(Window::Newest { limit: 100 }).await.unwrap();
+    assert_eq!(events.len(), 10 + 2 + 9 + 3);
+    let versions: Vec<u32> = events
+        .iter()
+        .filter(|event| event.subject.as_str() == "lamp-1")
+        .map(|event| event.version.get())
+        .collect();
+    assert!(versions.is_sorted(), "{versions:?}");
+    restored.close().await;
+}

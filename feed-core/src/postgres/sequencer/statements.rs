@@ -70,20 +70,25 @@ SELECT o.xid, o.event_no, o.id FROM (
 WHERE o.event_no > $4
 ORDER BY o.event_no LIMIT $5";
 
-/// Puts the numbers of events that come next behind those that are there: a restore may have left them behind, and an event
-/// with a number of before would never be looked for.
+/// Puts the numbers of events that come next behind those that are there, and says so in the log, since those that were
+/// drawn in advance may be forgotten by a crash: a restore may have left them behind, and an event with a number of before
+/// would never be looked for.
 pub(super) const NUMBERS_BEHIND: &str = "
-SELECT setval(s.name::regclass, n.newest)
+SELECT setval(s.name::regclass, greatest(n.newest, q.last_value))
 FROM (SELECT pg_get_serial_sequence('outbox', 'event_no') AS name) s
 CROSS JOIN (SELECT max(event_no) AS newest FROM outbox) n
 JOIN pg_sequences q ON to_regclass(format('%I.%I', q.schemaname, q.sequencename)) = s.name::regclass
-WHERE n.newest > coalesce(q.last_value, 0)";
+WHERE greatest(n.newest, q.last_value) IS NOT NULL";
 
-/// What has no place, whatever its transaction; for a database that came to another place.
+/// What has no place, whatever its transaction; for a database that came to another place. A subject's events stay in the
+/// order of their versions, also where numbers began anew.
 pub(super) const UNPLACED: &str = "
-SELECT o.xid, o.event_no, o.id FROM outbox o
-WHERE o.feed = $1 AND NOT EXISTS (SELECT FROM positions p WHERE p.event_no = o.event_no AND p.xid = o.xid)
-ORDER BY o.event_no";
+SELECT o.xid, o.event_no, o.id FROM (
+    SELECT o.xid, o.event_no, o.id, o.version, max(o.event_no) OVER (PARTITION BY o.subject ORDER BY o.version) AS behind
+    FROM outbox o
+    WHERE o.feed = $1 AND NOT EXISTS (SELECT FROM positions p WHERE p.event_no = o.event_no AND p.xid = o.xid)
+) o
+ORDER BY o.behind, o.version, o.event_no";
 
 pub(super) const PLACE: &str = r#"
 INSERT INTO positions (feed, position, xid, event_no, "check", recorded_us)
