@@ -29,6 +29,17 @@ mod once;
 mod operators;
 #[path = "contract_consumer/parking.rs"]
 mod parking;
+/// Those of `contract_consumer/partitions.rs`, but for files of before there were partitions.
+#[path = "contract_consumer/partitions"]
+mod partitions {
+    mod changing;
+    mod model;
+    mod once;
+    mod operating;
+    mod scene;
+    mod sharing;
+    mod together;
+}
 #[path = "contract_consumer/reader.rs"]
 #[allow(dead_code, reason = "other cases need more of it")]
 mod reader;
