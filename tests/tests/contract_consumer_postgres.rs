@@ -59,8 +59,8 @@ mod waits;
 use feed_core::Migrations;
 use feedway_tests::fresh_store::FreshStore;
 
-/// Sequences of moves that are tried: each takes a database of its own.
-const MODEL_CASES: u32 = 12;
+/// Sequences of moves that are tried: each step takes its time on PostgreSQL.
+const MODEL_CASES: u32 = 6;
 
 /// The consumer's database; one of SQLite where PostgreSQL is missing.
 async fn fresh(migrations: Migrations) -> FreshStore {
