@@ -1,12 +1,14 @@
 //! A store for one test, on whichever database: the same cases run on each.
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use feed_core::testing::TempStore;
 use feed_core::{Migrations, Store};
+use tokio::sync::OnceCell;
 
 use crate::failure::{Context, Failure};
-use crate::postgres::Database;
+use crate::postgres::{Database, connect};
 
 /// A new store with tables of its own, which goes when this is dropped.
 pub struct FreshStore {
@@ -16,8 +18,11 @@ pub struct FreshStore {
 }
 
 enum Place {
-    File { _store: TempStore },
-    Database { _database: Database },
+    File {
+        _store: TempStore,
+    },
+    /// It goes with the database, and that with the process.
+    Schema,
 }
 
 impl FreshStore {
@@ -31,7 +36,7 @@ impl FreshStore {
         }
     }
 
-    /// A database of the cluster that this process shares. Where PostgreSQL is missing, that is said, and the test is left
+    /// A schema of a database that all of these share in this process: a tenth of the work that a database is. Where PostgreSQL is missing, that is said, and the test is left
     /// to SQLite.
     ///
     /// # Errors
@@ -40,16 +45,13 @@ impl FreshStore {
     /// # Panics
     /// When nothing may be skipped ([`REQUIRE_TOOLS`](crate::tools::REQUIRE_TOOLS) is set).
     pub async fn postgres(migrations: Migrations) -> Result<Self, Failure> {
-        let Some(database) = Database::for_test("fresh").await? else {
+        let Some(url) = schema().await? else {
             return Ok(FreshStore::sqlite(migrations).await);
         };
-        let url = database.url().to_owned();
         Ok(FreshStore {
             store: Store::open(&url, migrations).await.context(&url)?,
             url,
-            _place: Place::Database {
-                _database: database,
-            },
+            _place: Place::Schema,
         })
     }
 
@@ -57,6 +59,24 @@ impl FreshStore {
     pub fn url(&self) -> &str {
         &self.url
     }
+}
+
+/// The URL of a new schema; none where PostgreSQL is missing.
+async fn schema() -> Result<Option<String>, Failure> {
+    static SHARED: OnceCell<Option<Database>> = OnceCell::const_new();
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let shared = SHARED.get_or_try_init(|| Database::for_test("fresh"));
+    let Some(database) = shared.await? else {
+        return Ok(None);
+    };
+    let name = format!("fresh_{}", MADE.fetch_add(1, Ordering::Relaxed));
+    let client = connect(database.url()).await?;
+    let create = format!("CREATE SCHEMA {name}");
+    client.batch_execute(&create).await.context(create)?;
+    Ok(Some(format!(
+        "{}?options=-c%20search_path%3D{name}",
+        database.url()
+    )))
 }
 
 impl Deref for FreshStore {

@@ -69,8 +69,22 @@ pub(crate) fn failed(error: &Error) -> StoreError {
         Kind::MissingVersion(migration) => StoreError::NewerSchema {
             name: migration.to_string(),
         },
-        _ => StoreError::Migration(error.to_string()),
+        _ => StoreError::Migration(with_causes(error)),
     }
+}
+
+/// What refinery says leaves out what the database said.
+fn with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
 }
 
 /// Why a database does not fit this program.

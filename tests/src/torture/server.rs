@@ -1,6 +1,7 @@
 //! The PostgreSQL server that all runs of a campaign share, with databases for each.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 
@@ -9,6 +10,10 @@ use crate::postgres::{Cluster, ClusterOptions, Database, connect};
 
 /// Connections that all runs together may have.
 const CONNECTIONS_MAX: u32 = 600;
+/// How often the server is started until it counts as broken.
+const STARTS_MAX: u32 = 5;
+/// Time between two tries, in milliseconds.
+const START_AGAIN_MS: u64 = 500;
 /// The database that customer-svc's are copies of.
 const CUSTOMERS: &str = "customers_template";
 
@@ -65,19 +70,30 @@ impl Server {
 
     /// An empty database.
     pub(super) async fn empty(&self) -> Result<Database, Failure> {
-        Database::on(&*self.cluster.lock().await, "orders").await
+        let mut cluster = self.cluster.lock().await;
+        if let Ok(database) = Database::on(&cluster, "orders").await {
+            return Ok(database);
+        }
+        start_again(&mut cluster).await?;
+        Database::on(&cluster, "orders").await
     }
 
     /// A database with what is in customer-svc's template.
     pub(super) async fn with_customers(&self) -> Result<Database, Failure> {
-        Database::copy_of(&*self.cluster.lock().await, CUSTOMERS, "customers").await
+        let mut cluster = self.cluster.lock().await;
+        if let Ok(database) = Database::copy_of(&cluster, CUSTOMERS, "customers").await {
+            return Ok(database);
+        }
+        start_again(&mut cluster).await?;
+        Database::copy_of(&cluster, CUSTOMERS, "customers").await
     }
 
     /// The server crashes and recovers, under all who use it.
     pub(super) async fn crash(&self) -> Result<(), Failure> {
         let mut cluster = self.cluster.lock().await;
-        tokio::task::block_in_place(|| cluster.stop_immediate())?;
-        cluster.restart().await
+        // One that does not stop in time was killed, which is a crash too.
+        let _ = tokio::task::block_in_place(|| cluster.stop_immediate());
+        start_again(&mut cluster).await
     }
 
     /// Keeps what is in a database in a file of pg_dump.
@@ -86,4 +102,16 @@ impl Server {
         let dumped = cluster.dump(database.name(), file).await;
         dumped.context(file.display())
     }
+}
+
+/// Starts the server, also when it does not come up at the first try: on a machine that is busy, the one before it may
+/// still be about to end.
+async fn start_again(cluster: &mut Cluster) -> Result<(), Failure> {
+    for _ in 1..STARTS_MAX {
+        if cluster.restart().await.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(START_AGAIN_MS)).await;
+    }
+    cluster.restart().await
 }

@@ -12,6 +12,7 @@ mod backlog;
 mod broken;
 mod many;
 mod notified;
+mod numbers;
 mod orders;
 mod scene;
 mod stalled;

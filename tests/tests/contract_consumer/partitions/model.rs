@@ -239,7 +239,7 @@ fn play(partitions: u32, moves: Vec<Move>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 100, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::MODEL_CASES, max_shrink_iters: 100, ..ProptestConfig::default() })]
     #[test]
     fn i07_i08_i09_i10_i13_hold_for_partitions_whatever_happens(partitions in 1..=5_u32, moves in moves()) {
         play(partitions, moves);

@@ -1,7 +1,8 @@
 //! Beside a split subscription: a rebuild of what it made, and what the feed's server is told.
 
-use feed_core::testing::TempStore;
 use feed_core::{Consumer, Event, HandlerError, Handlers, Migrations, StepOutcome, Tx};
+
+use feedway_tests::fresh_store::FreshStore;
 
 use super::scene::{HOUR, SUBJECTS, feed_of, settle};
 use crate::live::Live;
@@ -15,12 +16,17 @@ const MODEL: Migrations = Migrations {
          CREATE TABLE live (generation INTEGER NOT NULL) STRICT;
          INSERT INTO live VALUES (1);",
     )],
-    postgres: &[],
+    postgres: &[(
+        "V1__model",
+        "CREATE TABLE model (generation BIGINT NOT NULL, position BIGINT NOT NULL);
+         CREATE TABLE live (generation BIGINT NOT NULL);
+         INSERT INTO live VALUES (1);",
+    )],
 };
 
-fn follower(store: &TempStore, live: &Live) -> Consumer {
+fn follower(store: &FreshStore, live: &Live) -> Consumer {
     let handlers = Handlers::new().on(LIT, async |tx: &mut Tx<'_>, event: &Event| {
-        let sql = "INSERT INTO model (generation, position) SELECT generation, $1 FROM live";
+        let sql = "INSERT INTO model (generation, position) SELECT generation, CAST($1 AS BIGINT) FROM live";
         let position = (event.position.get() as i64).into();
         tx.execute(sql, &[position]).await?;
         Ok(())
@@ -33,7 +39,7 @@ fn follower(store: &TempStore, live: &Live) -> Consumer {
         .lease(HOUR)
 }
 
-fn rebuild(store: &TempStore, live: &Live) -> Consumer {
+fn rebuild(store: &FreshStore, live: &Live) -> Consumer {
     let handlers = Handlers::new().on(LIT, async |tx: &mut Tx<'_>, event: &Event| {
         let sql = "INSERT INTO model (generation, position) VALUES (2, $1)";
         let position = (event.position.get() as i64).into();
@@ -51,7 +57,7 @@ fn rebuild(store: &TempStore, live: &Live) -> Consumer {
         .unwrap()
 }
 
-async fn model(store: &TempStore, generation: i64) -> Vec<i64> {
+async fn model(store: &FreshStore, generation: i64) -> Vec<i64> {
     let sql = "SELECT position FROM model WHERE generation = $1 ORDER BY position";
     let rows = store.query::<(i64,)>(sql, &[generation.into()]).await;
     rows.unwrap().into_iter().map(|(at,)| at).collect()
@@ -60,7 +66,7 @@ async fn model(store: &TempStore, generation: i64) -> Vec<i64> {
 #[tokio::test]
 async fn i07_a_rebuild_switches_over_when_all_partitions_stand_where_it_does() {
     let live = feed_of(40).await;
-    let store = TempStore::new(MODEL).await;
+    let store = crate::fresh(MODEL).await;
     let (mut follower, mut second) = (follower(&store, &live), rebuild(&store, &live));
     // The partitions are taken, and each of them is somewhere else.
     for _ in 0..9 {
@@ -90,7 +96,7 @@ async fn i07_a_rebuild_switches_over_when_all_partitions_stand_where_it_does() {
     assert_eq!(model(&store, 1).await, (1..=40).collect::<Vec<i64>>());
 }
 
-async fn expire(store: &TempStore) {
+async fn expire(store: &FreshStore) {
     let expired: Result<(), feed_core::StoreError> = store
         .write(async |tx: &mut Tx<'_>| {
             for sql in [
