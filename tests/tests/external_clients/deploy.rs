@@ -131,7 +131,7 @@ async fn three_instances_behind_the_cache_are_one_feed() {
         for _ in 0..4 {
             assert_eq!(text(format!("{}{path}", cache.origin)).await, cached);
         }
-        let asked = cache.log();
+        let asked = cache.log().await;
         let said: Vec<&str> = asked
             .iter()
             .filter(|(uri, _)| *uri == path)
