@@ -103,6 +103,7 @@ mod inert {
 }
 
 #[cfg(not(feature = "faults"))]
+#[allow(unused_imports, reason = "without a store there is nothing that could fail")]
 pub(crate) use inert::{at, planted, wall_clock};
 
 #[cfg(feature = "faults")]
