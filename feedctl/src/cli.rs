@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{conformance, feed, migrate, sub, tail, verify};
+use crate::commands::{bench, conformance, feed, migrate, sub, tail, verify};
 use crate::output::ColorWhen;
 
 const AFTER_HELP: &str = "\
@@ -21,9 +21,11 @@ Examples:
   feedctl migrate --from sqlite:order.db --to postgres://order@127.0.0.1/order
       takes the service over to PostgreSQL
   feedctl conformance http://127.0.0.1:8081/feeds/orders
-      checks that a server keeps the feed protocol";
+      checks that a server keeps the feed protocol
+  feedctl bench append --dir /var/lib/order-svc
+      measures how many events a second can be appended on that disk";
 
-/// Follows feeds, operates subscriptions, moves and compares databases, and proves that a server keeps the feed protocol.
+/// Follows feeds, operates subscriptions, moves and compares databases, proves that a server keeps the feed protocol, and measures.
 #[derive(Debug, Parser)]
 #[command(name = "feedctl", version, after_help = AFTER_HELP, max_term_width = 110)]
 pub struct Cli {
@@ -48,6 +50,8 @@ enum Command {
     Verify(verify::Args),
     /// Check that a server keeps the feed protocol
     Conformance(conformance::Args),
+    /// Measure how fast a feed is, here
+    Bench(bench::Args),
 }
 
 /// Why a command did not end well.
@@ -96,6 +100,7 @@ impl Cli {
             Command::Migrate(args) => migrate::run(args).await,
             Command::Verify(args) => verify::run(args, self.color).await,
             Command::Conformance(args) => conformance::run(args, self.color).await,
+            Command::Bench(args) => bench::run(args).await,
         }
     }
 }

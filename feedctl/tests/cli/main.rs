@@ -9,6 +9,7 @@
 // Pipes, signals and shells are those of Unix.
 #![cfg(unix)]
 
+mod bench;
 mod conformance;
 mod epochs;
 mod feed;
