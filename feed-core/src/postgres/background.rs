@@ -16,8 +16,11 @@ use super::sessions::{Connected, answered, connect};
 use crate::error::StoreError;
 use crate::limits::{
     BACKOFF_MS_MIN, POSTGRES_LISTEN_LOOK_MS, POSTGRES_RECONNECT_MS_MAX, POSTGRES_SEQUENCE_LOOK_MS,
-    POSTGRES_SEQUENCED_EVENTS, POSTGRES_SEQUENCED_EVENTS_MAX,
+    POSTGRES_SEQUENCED_EVENTS, POSTGRES_SEQUENCED_EVENTS_MAX, POSTGRES_SEQUENCER_REST_MS_MAX,
+    POSTGRES_SEQUENCER_RESTS,
 };
+
+const REST_MAX: Duration = Duration::from_millis(POSTGRES_SEQUENCER_REST_MS_MAX);
 
 /// What the tasks share with the store.
 pub(super) struct Shared {
@@ -98,16 +101,25 @@ async fn sequence_until_error(shared: &Shared) -> Result<std::convert::Infallibl
             looked = Some(tokio::time::Instant::now());
         }
         if !follows {
-            run_batches(shared, &sequencer).await?;
+            let began = tokio::time::Instant::now();
+            if run_batches(shared, &sequencer).await? {
+                // What is committed meanwhile shares the next batch: under load, most of the machine is left to appenders.
+                let rest = began.elapsed() * std::env::var("REST").ok().and_then(|r| r.parse().ok()).unwrap_or(POSTGRES_SEQUENCER_RESTS);
+                tokio::time::sleep(rest.min(REST_MAX)).await;
+            }
         }
         // What was committed during a batch has left a permit.
         let _ = tokio::time::timeout(interval, shared.committed.notified()).await;
     }
 }
 
-/// Runs batches until there is nothing left.
-pub(super) async fn run_batches(shared: &Shared, sequencer: &Sequencer) -> Result<(), StoreError> {
+/// Runs batches until there is nothing left. Returns whether there was something.
+pub(super) async fn run_batches(
+    shared: &Shared,
+    sequencer: &Sequencer,
+) -> Result<bool, StoreError> {
     let session = sequencer.session;
+    let mut placed = false;
     for feed in session.works(&shared.address, sequencer.pending()).await? {
         let mut limit = POSTGRES_SEQUENCED_EVENTS;
         loop {
@@ -122,6 +134,7 @@ pub(super) async fn run_batches(shared: &Shared, sequencer: &Sequencer) -> Resul
                 Err(error) => return Err(error),
             };
             if done.events > 0 {
+                placed = true;
                 shared.announce();
             }
             if !done.more {
@@ -131,7 +144,7 @@ pub(super) async fn run_batches(shared: &Shared, sequencer: &Sequencer) -> Resul
             limit = (limit * 4).min(POSTGRES_SEQUENCED_EVENTS_MAX);
         }
     }
-    Ok(())
+    Ok(placed)
 }
 
 /// Listens for batches, and lets everybody look every now and then without having heard of one: a notification may be lost

@@ -38,6 +38,15 @@ WHERE $3 = 0::bigint OR EXISTS (SELECT FROM outbox WHERE subject = $2 AND versio
 ORDER BY e.number
 ON CONFLICT DO NOTHING";
 
+/// The same for one event, which is what most appends are: there are no rows to be unpacked and put in order.
+const INSERT_ONE: &str = r"
+INSERT INTO outbox (feed, subject, version, id, type, time_us, datacontenttype, dataschema, traceparent, causationid,
+    correlationid, extensions, data)
+SELECT $1, $2, $3::bigint + 1, $4::uuid, $5::text, $6::bigint, $7::text, $8::text, $9::text, $10::uuid, $11::text, $12::text,
+    $13::bytea
+WHERE $3 = 0::bigint OR EXISTS (SELECT FROM outbox WHERE subject = $2 AND version = $3 AND feed = $1)
+ON CONFLICT DO NOTHING";
+
 /// Planted to see that it is found: see [`Bug::WritersNotify`].
 const NOTIFY: &str =
     "SELECT pg_notify('feedway_' || oid, '') FROM pg_namespace WHERE nspname = current_schema()";
@@ -193,31 +202,82 @@ async fn insert(
     current: Version,
     events: &[NewEvent],
 ) -> Result<u64, AppendError> {
-    let mut rows = Rows::default();
-    for event in events {
-        rows.push(event, now)?;
+    let version = i64::from(current.get());
+    let of_all: [&(dyn ToSql + Sync); 3] = [&feed.number, &subject.as_str(), &version];
+    let mut rows = events.iter().map(|event| Row::of(event, now));
+    if let [_] = events
+        && let Some(row) = rows.next()
+    {
+        let row = row?;
+        let parameters = [&of_all[..], &row.parameters()].concat();
+        return Ok(tx.run(INSERT_ONE, &parameters).await?);
     }
-    let parameters: [&(dyn ToSql + Sync); 13] = [
-        &feed.number,
-        &subject.as_str(),
-        &i64::from(current.get()),
-        &rows.ids,
-        &rows.types,
-        &rows.times,
-        &rows.content_types,
-        &rows.schemas,
-        &rows.traces,
-        &rows.causations,
-        &rows.correlations,
-        &rows.extensions,
-        &rows.data,
-    ];
+    let mut columns = Columns::default();
+    for row in rows {
+        columns.push(row?);
+    }
+    let parameters = [&of_all[..], &columns.parameters()].concat();
     Ok(tx.run(INSERT, &parameters).await?)
 }
 
-/// Events by their columns.
+/// What is stored of an event beside its place in its subject, in the order of the statements.
+struct Row<'a> {
+    id: Uuid,
+    event_type: &'a str,
+    time_us: i64,
+    content_type: Option<&'a str>,
+    schema: Option<&'a str>,
+    trace: Option<&'a str>,
+    causation: Option<Uuid>,
+    correlation: Option<&'a str>,
+    extensions: Option<String>,
+    data: Option<&'a [u8]>,
+}
+
+impl<'a> Row<'a> {
+    fn of(event: &'a NewEvent, now: DateTime<Utc>) -> Result<Self, StoreError> {
+        let id = event
+            .id
+            .ok_or_else(|| StoreError::Corrupt("an event without an id was appended".into()))?;
+        let uuid = |id: EventId| Uuid::from_bytes(*id.as_bytes());
+        let data = event.data.as_ref();
+        Ok(Row {
+            id: uuid(id),
+            event_type: event.event_type.as_str(),
+            time_us: event.time.unwrap_or(now).timestamp_micros(),
+            content_type: data.and_then(|data| data.content_type_stored()),
+            schema: event.dataschema.as_deref(),
+            trace: event.traceparent.as_deref(),
+            causation: event.causationid.map(uuid),
+            correlation: event.correlationid.as_deref(),
+            extensions: if event.extensions.is_empty() {
+                None
+            } else {
+                Some(serde_json::to_string(&event.extensions).map_err(corrupt)?)
+            },
+            data: data.map(|data| data.bytes()),
+        })
+    }
+
+    fn parameters(&self) -> [&(dyn ToSql + Sync); 10] {
+        [
+            &self.id,
+            &self.event_type,
+            &self.time_us,
+            &self.content_type,
+            &self.schema,
+            &self.trace,
+            &self.causation,
+            &self.correlation,
+            &self.extensions,
+            &self.data,
+        ]
+    }
+}
+
+/// Rows by their columns.
 #[derive(Default)]
-struct Rows<'a> {
+struct Columns<'a> {
     ids: Vec<Uuid>,
     types: Vec<&'a str>,
     times: Vec<i64>,
@@ -230,33 +290,33 @@ struct Rows<'a> {
     data: Vec<Option<&'a [u8]>>,
 }
 
-impl<'a> Rows<'a> {
-    fn push(&mut self, event: &'a NewEvent, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let id = event
-            .id
-            .ok_or_else(|| StoreError::Corrupt("an event without an id was appended".into()))?;
-        self.ids.push(Uuid::from_bytes(*id.as_bytes()));
-        self.types.push(event.event_type.as_str());
-        self.times
-            .push(event.time.unwrap_or(now).timestamp_micros());
-        self.content_types.push(
-            event
-                .data
-                .as_ref()
-                .and_then(|data| data.content_type_stored()),
-        );
-        self.schemas.push(event.dataschema.as_deref());
-        self.traces.push(event.traceparent.as_deref());
-        self.causations
-            .push(event.causationid.map(|id| Uuid::from_bytes(*id.as_bytes())));
-        self.correlations.push(event.correlationid.as_deref());
-        self.extensions.push(if event.extensions.is_empty() {
-            None
-        } else {
-            Some(serde_json::to_string(&event.extensions).map_err(corrupt)?)
-        });
-        self.data.push(event.data.as_ref().map(|data| data.bytes()));
-        Ok(())
+impl<'a> Columns<'a> {
+    fn push(&mut self, row: Row<'a>) {
+        self.ids.push(row.id);
+        self.types.push(row.event_type);
+        self.times.push(row.time_us);
+        self.content_types.push(row.content_type);
+        self.schemas.push(row.schema);
+        self.traces.push(row.trace);
+        self.causations.push(row.causation);
+        self.correlations.push(row.correlation);
+        self.extensions.push(row.extensions);
+        self.data.push(row.data);
+    }
+
+    fn parameters(&self) -> [&(dyn ToSql + Sync); 10] {
+        [
+            &self.ids,
+            &self.types,
+            &self.times,
+            &self.content_types,
+            &self.schemas,
+            &self.traces,
+            &self.causations,
+            &self.correlations,
+            &self.extensions,
+            &self.data,
+        ]
     }
 }
 
