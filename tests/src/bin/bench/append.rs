@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use crate::Failure;
 use crate::report::{Report, Work};
 
-const FEED: &str = "bench";
+pub(crate) const FEED: &str = "bench";
 const WRITERS: u32 = 64;
 const BATCH_WRITERS: u32 = 16;
 const BATCH_EVENTS: u32 = 100;
