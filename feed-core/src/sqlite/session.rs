@@ -5,7 +5,7 @@ use std::cell::Cell;
 use rusqlite::Connection;
 
 use super::connection::store_error;
-use super::outbox::Outbox;
+use super::outbox::{Appends, Outbox};
 use super::prepared::Prepared;
 use crate::error::StoreError;
 use crate::faults::{Point, at};
