@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -34,10 +34,52 @@ struct Checkpoint {
     done: u32,
 }
 
+/// From where on something is done about the WAL.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// Pages that are not in the file yet, after which the thread brings them there.
+    pages: u32,
+    /// Most pages that the writer brings there itself.
+    last_pages_max: u32,
+    /// Pages in the WAL after which it does so however many they are.
+    pages_max: u32,
+    /// Size of the WAL from which on it is told.
+    bytes_warn: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds {
+            pages: CHECKPOINT_PAGES,
+            last_pages_max: CHECKPOINT_LAST_PAGES_MAX,
+            pages_max: WAL_PAGES_MAX,
+            bytes_warn: WAL_BYTES_WARN,
+        }
+    }
+}
+
+/// What the writer did about the WAL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Did {
+    /// Nothing.
+    Nothing,
+    /// It asked the thread.
+    Asked,
+    /// All is in the file: the next commit begins the WAL anew.
+    Finished,
+    /// Somebody reads what would be overwritten.
+    Blocked { told: bool },
+    /// It could not be done, and was told.
+    Failed,
+}
+
 /// The writer's side: what is to be done after each commit.
 pub(super) struct Checkpoints {
     thread: Checkpointer,
+    bounds: Bounds,
     page_bytes: u64,
+    /// How often the WAL has begun anew, as far as the writer has seen.
+    generation: u32,
     /// Pages in the WAL after the commit before.
     pages_before: u32,
     /// From how many pages on the thread is asked.
@@ -50,7 +92,11 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     /// For the connection of the writer; SQLite's own checkpoints, in the commit of every thousandth page, end here.
-    pub(super) fn start(conn: &Connection, path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        conn: &Connection,
+        path: &Path,
+        bounds: Bounds,
+    ) -> Result<Self, StoreError> {
         conn.wal_hook(Some(|_, pages| {
             WAL_PAGES.set(u32::try_from(pages).unwrap_or(0));
             Ok(())
@@ -60,43 +106,49 @@ impl Checkpoints {
             .map_err(store_error)?;
         Ok(Checkpoints {
             thread: Checkpointer::start(path)?,
+            bounds,
             page_bytes: page_bytes as u64,
+            generation: 0,
             pages_before: 0,
-            ask_at: CHECKPOINT_PAGES,
-            force_at: WAL_PAGES_MAX,
-            warn_at: WAL_BYTES_WARN,
+            ask_at: bounds.pages,
+            force_at: bounds.pages_max,
+            warn_at: bounds.bytes_warn,
         })
     }
 
     /// Has a checkpoint made, or makes its end, if it is time.
-    pub(super) fn after_commit(&mut self, conn: &Connection) {
+    pub(super) fn after_commit(&mut self, conn: &Connection) -> Did {
         let pages = WAL_PAGES.get();
         if pages < self.pages_before {
             self.began_anew();
         }
         self.pages_before = pages;
-        if pages < CHECKPOINT_PAGES || self.thread.is_working() {
-            return;
+        if pages < self.bounds.pages || self.thread.is_working() {
+            return Did::Nothing;
         }
-        let done = self.thread.take_done();
-        let nearly =
-            done.is_some_and(|done| pages.saturating_sub(done) <= CHECKPOINT_LAST_PAGES_MAX);
-        if nearly || pages >= self.force_at {
-            self.finish(conn, pages);
+        let done = self.thread.take_done(self.generation);
+        let is_nearly_done =
+            done.is_some_and(|done| pages.saturating_sub(done) <= self.bounds.last_pages_max);
+        if is_nearly_done || pages >= self.force_at {
+            self.finish(conn, pages)
         } else if pages >= self.ask_at {
-            self.ask_at = pages + CHECKPOINT_PAGES;
-            self.thread.ask();
+            self.ask_at = pages + self.bounds.pages;
+            self.thread.ask(self.generation);
+            Did::Asked
+        } else {
+            Did::Nothing
         }
     }
 
     fn began_anew(&mut self) {
-        self.ask_at = CHECKPOINT_PAGES;
-        self.force_at = WAL_PAGES_MAX;
-        self.warn_at = WAL_BYTES_WARN;
+        self.generation = self.generation.wrapping_add(1);
+        self.ask_at = self.bounds.pages;
+        self.force_at = self.bounds.pages_max;
+        self.warn_at = self.bounds.bytes_warn;
     }
 
     /// Brings the rest into the file, so that the next commit begins the WAL anew.
-    fn finish(&mut self, conn: &Connection, pages: u32) {
+    fn finish(&mut self, conn: &Connection, pages: u32) -> Did {
         let bytes = u64::from(pages) * self.page_bytes;
         let is_large = bytes >= self.warn_at;
         let wait_ms = if is_large {
@@ -107,28 +159,28 @@ impl Checkpoints {
         let _ = conn.busy_timeout(Duration::from_millis(wait_ms));
         let checkpoint = checkpoint(conn, "PRAGMA wal_checkpoint(RESTART)");
         let _ = conn.busy_timeout(Duration::from_millis(WRITE_BUSY_MS_MAX));
-        match checkpoint {
-            Ok(Checkpoint {
-                is_blocked: false, ..
-            }) => self.began_anew(),
-            Ok(_) => {
-                self.ask_at = pages + CHECKPOINT_PAGES;
-                self.force_at = pages + WAL_PAGES_MAX;
-                if is_large {
-                    self.warn_at = bytes * 2;
-                    tracing::warn!(
-                        wal_bytes = bytes,
-                        "the WAL grows: somebody has been reading the database for long, \
-                         or holds a transaction open in it; look for another program that has it open"
-                    );
-                }
-            }
-            Err(error) => {
-                self.ask_at = pages + CHECKPOINT_PAGES;
-                self.force_at = pages + WAL_PAGES_MAX;
-                tracing::warn!(%error, wal_bytes = bytes, "the WAL could not be brought into the database file");
-            }
+        if let Ok(Checkpoint {
+            is_blocked: false, ..
+        }) = checkpoint
+        {
+            self.began_anew();
+            return Did::Finished;
         }
+        self.ask_at = pages + self.bounds.pages;
+        self.force_at = pages + self.bounds.pages_max;
+        if let Err(error) = checkpoint {
+            tracing::warn!(%error, wal_bytes = bytes, "the WAL could not be brought into the database file");
+            return Did::Failed;
+        }
+        if is_large {
+            self.warn_at = bytes * 2;
+            tracing::warn!(
+                wal_bytes = bytes,
+                "the WAL grows: somebody has been reading the database for long, or holds a transaction open in it; \
+                 look for another program that has it open"
+            );
+        }
+        Did::Blocked { told: is_large }
     }
 }
 
@@ -150,15 +202,21 @@ fn checkpoint(conn: &Connection, sql: &str) -> Result<Checkpoint, StoreError> {
 struct Checkpointer {
     thread: Option<JoinHandle<()>>,
     /// Dropping it ends the thread.
-    wake: Option<SyncSender<()>>,
+    wake: Option<SyncSender<u32>>,
     progress: Arc<Progress>,
 }
 
 #[derive(Default)]
 struct Progress {
     is_working: AtomicBool,
-    /// Pages of the WAL that are in the file, as the last checkpoint left it; 0 when that was told.
-    done: AtomicU32,
+    /// Pages of the WAL that are in the file, as the last checkpoint left it, behind the generation of the WAL in which it was
+    /// asked for; 0 when that was told.
+    done: AtomicU64,
+}
+
+/// Generation and pages in one number.
+fn packed(generation: u32, pages: u32) -> u64 {
+    u64::from(generation) << 32 | u64::from(pages)
 }
 
 impl Checkpointer {
@@ -181,10 +239,10 @@ impl Checkpointer {
         })
     }
 
-    fn ask(&self) {
+    fn ask(&self, generation: u32) {
         self.progress.is_working.store(true, Ordering::Release);
         if let Some(wake) = &self.wake
-            && wake.try_send(()).is_err()
+            && wake.try_send(generation).is_err()
         {
             // The thread is gone; the writer does it alone when the WAL is at its bound.
             self.progress.is_working.store(false, Ordering::Release);
@@ -195,17 +253,20 @@ impl Checkpointer {
         self.progress.is_working.load(Ordering::Acquire)
     }
 
-    /// How many pages are in the file as the last checkpoint left it; told once.
-    fn take_done(&self) -> Option<u32> {
+    /// How many pages are in the file as the last checkpoint left it; told once, and not when the WAL has begun anew since.
+    fn take_done(&self, generation: u32) -> Option<u32> {
         let done = self.progress.done.swap(0, Ordering::AcqRel);
-        (done > 0).then_some(done)
+        let pages = done as u32;
+        (pages > 0 && packed(generation, pages) == done).then_some(pages)
     }
 }
 
-fn work(conn: &Connection, woken: &Receiver<()>, progress: &Progress) {
-    while woken.recv().is_ok() {
+fn work(conn: &Connection, woken: &Receiver<u32>, progress: &Progress) {
+    while let Ok(generation) = woken.recv() {
         match checkpoint(conn, "PRAGMA wal_checkpoint(PASSIVE)") {
-            Ok(checkpoint) => progress.done.store(checkpoint.done, Ordering::Release),
+            Ok(checkpoint) => progress
+                .done
+                .store(packed(generation, checkpoint.done), Ordering::Release),
             // The writer tries it itself at its bound, and says what is wrong.
             Err(error) => tracing::debug!(%error, "a checkpoint could not be made"),
         }
@@ -223,3 +284,6 @@ impl Drop for Checkpointer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

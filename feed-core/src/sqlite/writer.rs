@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::checkpoint::Checkpoints;
+use super::checkpoint::{Bounds, Checkpoints};
 use super::connection::store_error;
 use super::queue::Queue;
 use super::session::Session;
@@ -143,7 +143,7 @@ impl Writer {
         commits: watch::Sender<u64>,
     ) -> Result<Self, StoreError> {
         time_limit::watch(&conn).map_err(store_error)?;
-        let checkpoints = Checkpoints::start(&conn, path)?;
+        let checkpoints = Checkpoints::start(&conn, path, Bounds::default())?;
         Ok(Writer {
             conn,
             checkpoints,

@@ -13,6 +13,7 @@ mod catch_up;
 mod growth;
 mod postgres;
 mod report;
+mod stalls;
 
 use clap::Parser;
 
@@ -37,6 +38,9 @@ struct Options {
     /// which needs 10 GB of disk in the folder for temporary files.
     #[arg(long, value_name = "EVENTS")]
     growth: Option<u32>,
+    /// Measure how long the slowest appends take instead.
+    #[arg(long)]
+    stalls: bool,
     /// Measure on PostgreSQL instead: a cluster of its own is started.
     #[arg(long)]
     postgres: bool,
@@ -71,6 +75,9 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
     if let Some(events) = options.growth {
         return growth::run(&runtime, options, events);
+    }
+    if options.stalls {
+        return stalls::run(&runtime, options);
     }
     let mut report = Report::default();
     let mut caught_up = (options.feed > 0)
