@@ -241,9 +241,8 @@ impl Checkpointer {
 
     fn ask(&self, generation: u32) {
         self.progress.is_working.store(true, Ordering::Release);
-        if let Some(wake) = &self.wake
-            && wake.try_send(generation).is_err()
-        {
+        let wake = self.wake.as_ref();
+        if !wake.is_some_and(|wake| wake.try_send(generation).is_ok()) {
             // The thread is gone; the writer does it alone when the WAL is at its bound.
             self.progress.is_working.store(false, Ordering::Release);
         }

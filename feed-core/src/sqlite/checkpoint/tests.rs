@@ -89,11 +89,6 @@ fn the_writer_does_it_alone_when_the_thread_is_of_no_help() {
     for _ in 0..1_000 {
         write(&conn);
         most = most.max(WAL_PAGES.get());
-        checkpoints
-            .thread
-            .progress
-            .is_working
-            .store(false, Ordering::Release);
         checkpoints.after_commit(&conn);
     }
     assert!(most <= SMALL.pages_max + 10, "{most}");
