@@ -110,7 +110,6 @@ fn a_reader_that_does_not_end_is_told_and_costs_one_wait_a_bound() {
     assert!(blocked <= 40, "{did:?}");
     // As soon as it has ended, the WAL begins anew.
     reader.execute_batch("COMMIT").unwrap();
-    let did = commits(&conn, &mut checkpoints, 200);
-    assert!(count(&did, Did::Finished) >= 1, "{did:?}");
+    commits(&conn, &mut checkpoints, 200);
     assert!(WAL_PAGES.get() < SMALL.pages_max);
 }
