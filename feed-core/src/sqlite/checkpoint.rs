@@ -242,7 +242,7 @@ impl Checkpointer {
     fn ask(&self, generation: u32) {
         self.progress.is_working.store(true, Ordering::Release);
         let wake = self.wake.as_ref();
-        if !wake.is_some_and(|wake| wake.try_send(generation).is_ok()) {
+        if wake.is_none_or(|wake| wake.try_send(generation).is_err()) {
             // The thread is gone; the writer does it alone when the WAL is at its bound.
             self.progress.is_working.store(false, Ordering::Release);
         }

@@ -58,8 +58,8 @@ pub(crate) fn run(runtime: &Runtime, options: &Options, events: u32) -> Result<(
             eprintln!("round {round} of {}", options.rounds);
             let mut small = Measured::fill(SMALL, bytes).await?;
             // What nobody looked at for long is not to be measured: both are warm.
-            small.reads().await?;
-            large.reads().await?;
+            small.warm(bytes).await?;
+            large.warm(bytes).await?;
             let of_small = small.round(bytes).await?;
             let of_large = large.round(bytes).await?;
             for (work, (in_small, in_large)) in costs.iter_mut().enumerate() {
@@ -135,6 +135,15 @@ impl Measured {
         costs.push(self.batches(bytes).await?);
         costs.extend(self.reads().await?);
         Ok(costs)
+    }
+
+    async fn warm(&mut self, bytes: usize) -> Result<(), Failure> {
+        for _ in 0..TIMES {
+            self.named += 1;
+            let subject = format!("subject-7{:09}", self.named);
+            append(&self.store, subject, Expected::New, 1, bytes).await?;
+        }
+        self.reads().await.map(drop)
     }
 
     async fn batches(&mut self, bytes: usize) -> Result<f64, Failure> {
