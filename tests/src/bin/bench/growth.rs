@@ -201,7 +201,7 @@ impl Measured {
     fn anywhere(&mut self, end: u32) -> u32 {
         self.named += 1;
         let mixed = u64::from(self.named).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        (mixed * u64::from(end) >> 32) as u32
+        ((mixed * u64::from(end)) >> 32) as u32
     }
 }
 
