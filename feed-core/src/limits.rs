@@ -149,9 +149,6 @@ pub const CHECKPOINT_LAST_PAGES_MAX: u32 = 400;
 /// Pages in the WAL after which the writer brings all there itself, however many: 32 MB. Only who reads for long
 /// keeps it from being begun anew then.
 pub const WAL_PAGES_MAX: u32 = 8_000;
-/// Memory in which a connection that writes keeps pages of the file, in kB: enough for the inner pages of the indexes of some
-/// ten million events.
-pub const WRITER_CACHE_KB: u32 = 16 << 10;
 /// To what size the WAL's file is cut when the WAL begins anew and had grown beyond it, in bytes.
 pub const WAL_BYTES_KEPT_MAX: u64 = 64 << 20;
 /// How long the writer waits for readers in order to begin the WAL anew, in milliseconds.

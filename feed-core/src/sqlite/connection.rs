@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::time_limit;
 use crate::error::StoreError;
-use crate::limits::{WAL_BYTES_KEPT_MAX, WRITE_BUSY_MS_MAX, WRITER_CACHE_KB};
+use crate::limits::{WAL_BYTES_KEPT_MAX, WRITE_BUSY_MS_MAX};
 
 /// Older versions can lose commits: a checkpoint that races with a WAL reset (3.7.0 to 3.51.2).
 const LIBRARY_VERSION_MIN: i32 = 3_051_003;
@@ -51,7 +51,7 @@ pub(super) fn open_writer(path: &Path, flags: OpenFlags) -> Result<Connection, S
     }
     conn.execute_batch(&format!(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;
-         PRAGMA journal_size_limit = {WAL_BYTES_KEPT_MAX}; PRAGMA cache_size = -{WRITER_CACHE_KB};"
+         PRAGMA journal_size_limit = {WAL_BYTES_KEPT_MAX};"
     ))
     .map_err(opened)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
