@@ -111,7 +111,7 @@ pub enum StoreError {
         "a transaction's work may wait for nothing but the transaction (no HTTP, no timers, no channels)"
     )]
     ForeignAwait,
-    /// The work used the writer longer than it may.
+    /// The work used the writer, or a reader, longer than it may.
     #[error("the work was interrupted after {ms_max} ms")]
     TimeLimit {
         /// The limit.

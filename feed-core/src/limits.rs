@@ -125,10 +125,38 @@ pub const WRITE_GROUP_MAX: usize = 256;
 pub const WRITE_GROUP_MS_MAX: u64 = 20;
 /// Longest time that one command may use the writer, in milliseconds; then its SQL is interrupted.
 pub const WRITE_COMMAND_MS_MAX: u64 = 2_000;
+/// How long the writer's thread looks for the next command before it sleeps, in microseconds; only while they follow each
+/// other as quickly as that.
+pub const WRITE_SPIN_US_MAX: u64 = 60;
+/// How long the task of a lone writer looks for its answer before it sleeps, in microseconds; other tasks go on meanwhile.
+pub const ANSWER_SPIN_US_MAX: u64 = 300;
+/// Feeds whose heads the writer's thread remembers from one append to the next.
+pub const FEEDS_REMEMBERED_MAX: usize = 16;
+/// Groups that run each command in a savepoint of its own after one had to be undone in a group that did not.
+pub const WRITE_CAREFUL_GROUPS: u32 = 64;
 /// How long a writer waits for another process that holds the file, in milliseconds.
 pub const WRITE_BUSY_MS_MAX: u64 = 10_000;
 /// Readers of one SQLite file at most.
 pub const READERS_MAX: usize = 4;
+/// Longest time that a read may take on SQLite, in milliseconds; then its SQL is interrupted. The WAL cannot be begun anew
+/// as long as a read goes on that began before.
+pub const READ_MS_MAX: u64 = 10_000;
+/// Pages of the WAL that are not in the file yet, after which they are brought there beside the writer.
+pub const CHECKPOINT_PAGES: u32 = 1_000;
+/// Pages of the WAL that are not in the file yet, which the writer brings there itself between two commits, in order to
+/// begin the WAL anew, at most; unless there are more than [`WAL_PAGES_MAX`] in it.
+pub const CHECKPOINT_LAST_PAGES_MAX: u32 = 400;
+/// Pages in the WAL after which the writer brings all there itself, however many: 32 MB. Only who reads for long
+/// keeps it from being begun anew then.
+pub const WAL_PAGES_MAX: u32 = 8_000;
+/// To what size the WAL's file is cut when the WAL begins anew and had grown beyond it, in bytes.
+pub const WAL_BYTES_KEPT_MAX: u64 = 64 << 20;
+/// How long the writer waits for readers in order to begin the WAL anew, in milliseconds.
+pub const CHECKPOINT_WAIT_MS_MAX: u64 = 5;
+/// The same when the WAL has grown beyond [`WAL_BYTES_WARN`]; once each time that it has doubled.
+pub const CHECKPOINT_LONG_WAIT_MS_MAX: u64 = 40;
+/// Size of the WAL from which on it is told, in bytes, and again each time that it has doubled.
+pub const WAL_BYTES_WARN: u64 = 128 << 20;
 /// How often a command is tried that met a version conflict.
 pub const CONFLICT_TRIES_MAX: u32 = 5;
 

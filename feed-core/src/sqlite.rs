@@ -3,13 +3,20 @@
 //! For a caller who holds a transaction of his own there is [`append`], by which an event joins it.
 
 mod boot_clock;
+mod callers;
+mod checkpoint;
 mod connection;
 mod log;
 mod migrate;
 mod moving;
 mod outbox;
+mod prepared;
+mod queue;
+mod rows;
 mod scan;
+mod session;
 mod store;
+mod time_limit;
 mod tx;
 mod watcher;
 mod writer;
@@ -23,6 +30,8 @@ use chrono::Utc;
 use crate::error::AppendError;
 use crate::event::{EventId, NewEvent, Subject, to_micros};
 use crate::store::{Appended, Expected, LeaseClock};
+
+use outbox::{Appends, Outbox};
 
 /// What the clock of leases says.
 #[cfg_attr(
@@ -66,5 +75,5 @@ pub fn append(
             event
         })
         .collect();
-    outbox::append(transaction, now, feed, subject, expected, &events)
+    Outbox::new(transaction).append(now, feed, subject, expected, &events)
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::time_limit;
 use crate::error::StoreError;
-use crate::limits::WRITE_BUSY_MS_MAX;
+use crate::limits::{WAL_BYTES_KEPT_MAX, WRITE_BUSY_MS_MAX};
 
 /// Older versions can lose commits: a checkpoint that races with a WAL reset (3.7.0 to 3.51.2).
 const LIBRARY_VERSION_MIN: i32 = 3_051_003;
@@ -48,9 +49,10 @@ pub(super) fn open_writer(path: &Path, flags: OpenFlags) -> Result<Connection, S
             reason: format!("journal mode is {mode}, WAL is needed (not on a network file system)"),
         });
     }
-    conn.execute_batch(
-        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;",
-    )
+    conn.execute_batch(&format!(
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;
+         PRAGMA journal_size_limit = {WAL_BYTES_KEPT_MAX};"
+    ))
     .map_err(opened)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
     Ok(conn)
@@ -60,6 +62,7 @@ pub(super) fn open_writer(path: &Path, flags: OpenFlags) -> Result<Connection, S
 pub(super) fn prepare_reader(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(Duration::from_millis(WRITE_BUSY_MS_MAX))?;
     conn.execute_batch("PRAGMA query_only = ON; PRAGMA mmap_size = 268435456;")?;
+    time_limit::watch(conn)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
     Ok(())
 }
@@ -75,7 +78,7 @@ pub(super) fn store_error(error: rusqlite::Error) -> StoreError {
             | ErrorCode::DatabaseLocked
             | ErrorCode::FileLockingProtocolFailed => StoreError::Unavailable(text),
             ErrorCode::OperationInterrupted => StoreError::TimeLimit {
-                ms_max: crate::limits::WRITE_COMMAND_MS_MAX,
+                ms_max: time_limit::ms_max(),
             },
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => StoreError::Corrupt(text),
             ErrorCode::ReadOnly => StoreError::ReadOnly,

@@ -1,16 +1,20 @@
-//! Appending: all SQL that writes to the outbox.
+//! Appending to the outbox.
 //!
-//! SQLite has one writer at a time, so an event gets its position where it is appended: head, check and version
-//! are read inside the transaction that writes them, also when other processes write to the file.
+//! SQLite has one writer at a time, so an event gets its position where it is appended: head, check and version are
+//! those of the transaction that writes them, also when other processes write to the file. What the writer's thread
+//! knows of a feed from its last transaction it takes only when nobody else has changed the file since.
+
+use std::cell::{Cell, RefCell};
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, named_params};
+use rusqlite::Connection;
 
-use super::connection::store_error;
+use super::prepared::Prepared;
+use super::rows::{Head, Inserted, Place, Rows};
 use crate::error::{AppendError, StoreError};
 use crate::event::{EventId, NewEvent, Subject, Version};
-use crate::limits::POSITION_MAX;
-use crate::position::{Check, Position};
+use crate::limits::{FEEDS_REMEMBERED_MAX, POSITION_MAX};
+use crate::position::Position;
 use crate::store::{Appended, Expected};
 
 /// Bits of the key that hold the position; the feed's number stands above them.
@@ -30,173 +34,272 @@ pub(super) fn position_of(key: i64) -> Position {
     Position::new(key as u64 & POSITION_MAX).unwrap_or_default()
 }
 
-/// The newest event of a feed, as an append needs it.
-struct Head {
-    position: Position,
-    check: Check,
-    recorded_us: i64,
+/// Where a transaction puts its events.
+pub(super) trait Appends {
+    fn append(
+        &self,
+        now: DateTime<Utc>,
+        feed: &str,
+        subject: &Subject,
+        expected: Expected,
+        events: &[NewEvent],
+    ) -> Result<Appended, AppendError>;
+
+    /// Something may have been undone: nothing that is remembered may be taken for true.
+    fn forget(&self);
 }
 
-pub(super) fn append(
-    conn: &Connection,
+/// The outbox as it is seen through one connection.
+pub(super) struct Outbox<'c> {
+    conn: &'c Connection,
+    rows: Rows<'c>,
+    savepoint: Prepared<'c>,
+    undo: Prepared<'c>,
+    release: Prepared<'c>,
+    /// What the last appends found, and left, by the feed's name.
+    places: RefCell<Vec<(String, Place)>>,
+    /// Rows that this connection had changed when it was remembered: whatever changes others, a service's own SQL or a
+    /// trigger of it, could have changed those of the outbox.
+    changes: Cell<u64>,
+}
+
+/// An append that is being made.
+struct Append<'a> {
     now: DateTime<Utc>,
-    feed: &str,
-    subject: &Subject,
+    subject: &'a Subject,
     expected: Expected,
-    events: &[NewEvent],
-) -> Result<Appended, AppendError> {
-    let (feed_number, bytes_max) = find_feed(conn, feed)?;
-    check_sizes(feed, subject, bytes_max, events)?;
-    let current = version_of(conn, subject, feed_number)?;
-    let ids: Vec<EventId> = events.iter().filter_map(|event| event.id).collect();
-    if !expected.fits(current) {
-        // The same append again, whose answer was lost, is no conflict.
-        if events
-            .iter()
-            .map(|event| is_there(conn, subject, event))
-            .collect::<Result<Vec<_>, _>>()?
-            .iter()
-            .all(|there| *there)
+    events: &'a [NewEvent],
+}
+
+impl Appends for Outbox<'_> {
+    fn append(
+        &self,
+        now: DateTime<Utc>,
+        feed: &str,
+        subject: &Subject,
+        expected: Expected,
+        events: &[NewEvent],
+    ) -> Result<Appended, AppendError> {
+        let (name, mut place) = self.take_place(feed)?;
+        check_sizes(feed, subject, place.event_bytes_max, events)?;
+        let append = Append {
+            now,
+            subject,
+            expected,
+            events,
+        };
+        // It is remembered again only if this succeeds.
+        let version = self.append_at(&mut place, &append)?;
+        self.remember(name, place);
+        Ok(Appended {
+            ids: events.iter().filter_map(|event| event.id).collect(),
+            version,
+        })
+    }
+
+    fn forget(&self) {
+        self.places.borrow_mut().clear();
+    }
+}
+
+impl<'c> Outbox<'c> {
+    pub(super) fn new(conn: &'c Connection) -> Self {
+        Outbox {
+            conn,
+            rows: Rows::new(conn),
+            savepoint: Prepared::new("SAVEPOINT append"),
+            undo: Prepared::new("ROLLBACK TO append"),
+            release: Prepared::new("RELEASE append"),
+            places: RefCell::new(Vec::new()),
+            changes: Cell::new(0),
+        }
+    }
+
+    fn take_place(&self, feed: &str) -> Result<(String, Place), StoreError> {
+        let mut places = self.places.borrow_mut();
+        if self.conn.total_changes() != self.changes.get() {
+            places.clear();
+        }
+        if let Some(index) = places.iter().position(|(name, _)| name == feed) {
+            return Ok(places.swap_remove(index));
+        }
+        let place = self
+            .rows
+            .place(feed)?
+            .ok_or_else(|| StoreError::UnknownFeed(feed.to_owned()))?;
+        Ok((feed.to_owned(), place))
+    }
+
+    fn remember(&self, name: String, place: Place) {
+        let mut places = self.places.borrow_mut();
+        let changes = self.conn.total_changes();
+        self.changes.set(changes);
+        if places.len() >= FEEDS_REMEMBERED_MAX {
+            places.clear();
+        }
+        places.push((name, place));
+    }
+
+    fn append_at(&self, place: &mut Place, append: &Append<'_>) -> Result<Version, AppendError> {
+        if let ([event], true) = (append.events, place.whole && append.expects_nothing())
+            && let Some(version) = self.insert_first(place, append, event)?
         {
-            return Ok(Appended {
-                ids,
-                version: current,
-            });
+            return Ok(version);
         }
-        return Err(AppendError::Conflict {
-            subject: subject.to_string(),
-            expected: expected.to_string(),
-            current,
-        });
-    }
-    // All or none, also when the caller goes on after an error.
-    execute(conn, "SAVEPOINT append")?;
-    match insert_all(conn, now, feed_number, subject, current, events) {
-        Ok(version) => {
-            execute(conn, "RELEASE append")?;
-            Ok(Appended { ids, version })
-        }
-        Err(error) => {
-            // When SQLite rolled back by itself there is no savepoint left to go back to.
-            if !conn.is_autocommit() {
-                execute(conn, "ROLLBACK TO append")?;
-                execute(conn, "RELEASE append")?;
+        let current = self.version_of(append.subject, place.feed)?;
+        if !append.expected.fits(current) {
+            // The same append again, whose answer was lost, is no conflict.
+            let mut all_there = true;
+            for event in append.events {
+                all_there &= self.is_there(append.subject, event)?;
             }
-            Err(error)
+            if !all_there {
+                return Err(append.conflict(current));
+            }
+            return Ok(current);
+        }
+        if append.events.len() == 1 {
+            // One row goes in or does not: there is nothing to undo.
+            return self.insert_all(place, append, current);
+        }
+        // All or none, also when the caller goes on after an error.
+        self.savepoint.execute(self.conn)?;
+        match self.insert_all(place, append, current) {
+            Ok(version) => {
+                self.release.execute(self.conn)?;
+                Ok(version)
+            }
+            Err(error) => {
+                self.forget();
+                // When SQLite rolled back by itself there is no savepoint left to go back to.
+                if !self.conn.is_autocommit() {
+                    self.undo.execute(self.conn)?;
+                    self.release.execute(self.conn)?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The first event of a subject that has none: the table's own constraint says whether it has any, so it is not
+    /// looked for first. None when the row did not go in, whatever is the matter with it.
+    fn insert_first(
+        &self,
+        place: &mut Place,
+        append: &Append<'_>,
+        event: &NewEvent,
+    ) -> Result<Option<Version>, AppendError> {
+        let (next, version, id) = append.next(place, Version::NONE, event)?;
+        let inserted = self
+            .rows
+            .insert(place.feed, append.subject, version, &next, id, event)?;
+        if inserted != Inserted::Yes {
+            return Ok(None);
+        }
+        place.head = next;
+        Ok(Some(version))
+    }
+
+    fn insert_all(
+        &self,
+        place: &mut Place,
+        append: &Append<'_>,
+        current: Version,
+    ) -> Result<Version, AppendError> {
+        let mut version = current;
+        for event in append.events {
+            let (next, next_version, id) = append.next(place, version, event)?;
+            let inserted =
+                self.rows
+                    .insert(place.feed, append.subject, next_version, &next, id, event)?;
+            if inserted == Inserted::Yes {
+                (place.head, version) = (next, next_version);
+            } else if !self.is_there(append.subject, event)? {
+                // The id was the reason, and it is not this event: `is_there` says whose it is.
+                return Err(
+                    StoreError::Constraint(format!("event {id} could not be inserted")).into(),
+                );
+            }
+        }
+        Ok(version)
+    }
+
+    /// The subject's version, after making sure that it lives in this feed.
+    fn version_of(&self, subject: &Subject, feed: i64) -> Result<Version, AppendError> {
+        match self.rows.newest_of(subject)? {
+            None => Ok(Version::NONE),
+            Some((its_feed, version)) if its_feed == feed => {
+                Version::new(version).map_err(|error| StoreError::Corrupt(error.to_string()).into())
+            }
+            Some((its_feed, _)) => Err(AppendError::SubjectElsewhere {
+                subject: subject.to_string(),
+                feed: self.rows.feed_name(its_feed)?,
+            }),
+        }
+    }
+
+    /// Whether this very event is in the outbox: same id, type, subject and data. Its time and trace may differ, since
+    /// they do when a handler runs again.
+    fn is_there(&self, subject: &Subject, event: &NewEvent) -> Result<bool, AppendError> {
+        let Some(id) = event.id else { return Ok(false) };
+        let Some(stored) = self.rows.stored(id)? else {
+            return Ok(false);
+        };
+        let data = event.data.as_ref();
+        let same = stored.event_type == event.event_type.as_str()
+            && stored.subject == subject.as_str()
+            && stored.content_type.as_deref() == data.and_then(|data| data.content_type_stored())
+            && stored.data.as_deref() == data.map(|data| data.bytes());
+        if same {
+            Ok(true)
+        } else {
+            Err(AppendError::IdTaken {
+                id,
+                subject: stored.subject,
+            })
         }
     }
 }
 
-fn execute(conn: &Connection, sql: &str) -> Result<(), StoreError> {
-    conn.prepare_cached(sql)
-        .and_then(|mut statement| statement.execute([]))
-        .map(drop)
-        .map_err(store_error)
-}
+impl Append<'_> {
+    /// Whether it is only to happen when the subject has no events.
+    fn expects_nothing(&self) -> bool {
+        self.expected != Expected::Any && self.expected.fits(Version::NONE)
+    }
 
-fn insert_all(
-    conn: &Connection,
-    now: DateTime<Utc>,
-    feed: i64,
-    subject: &Subject,
-    current: Version,
-    events: &[NewEvent],
-) -> Result<Version, AppendError> {
-    let full = |what: String| move || AppendError::Full(what);
-    let mut head = head(conn, feed)?;
-    let mut version = current;
-    for event in events {
+    fn conflict(&self, current: Version) -> AppendError {
+        AppendError::Conflict {
+            subject: self.subject.to_string(),
+            expected: self.expected.to_string(),
+            current,
+        }
+    }
+
+    /// Where the event goes, behind all that is there.
+    fn next(
+        &self,
+        place: &Place,
+        version: Version,
+        event: &NewEvent,
+    ) -> Result<(Head, Version, EventId), AppendError> {
         let id = event
             .id
             .ok_or_else(|| StoreError::Corrupt("an event without an id was appended".into()))?;
-        let position = head
+        let position = place
+            .head
             .position
             .next()
-            .ok_or_else(full(format!("feed {feed}")))?;
-        let next_version = version
+            .ok_or_else(|| AppendError::Full(format!("feed {}", place.feed)))?;
+        let version = version
             .next()
-            .ok_or_else(full(format!("subject {subject}")))?;
-        let next = Head {
+            .ok_or_else(|| AppendError::Full(format!("subject {}", self.subject)))?;
+        let head = Head {
             position,
-            check: head.check.next(id),
-            recorded_us: head.recorded_us.max(now.timestamp_micros()),
+            check: place.head.check.next(id),
+            recorded_us: place.head.recorded_us.max(self.now.timestamp_micros()),
         };
-        if insert(conn, feed, subject, next_version, &next, id, event)? {
-            (head, version) = (next, next_version);
-        } else if !is_there(conn, subject, event)? {
-            // The id was the reason, and it is not this event: `is_there` says whose it is.
-            return Err(StoreError::Constraint(format!("event {id} could not be inserted")).into());
-        }
+        Ok((head, version, id))
     }
-    Ok(version)
-}
-
-/// Returns whether the row went in; `false` when the id is taken.
-fn insert(
-    conn: &Connection,
-    feed: i64,
-    subject: &Subject,
-    version: Version,
-    place: &Head,
-    id: EventId,
-    event: &NewEvent,
-) -> Result<bool, StoreError> {
-    let extensions = if event.extensions.is_empty() {
-        None
-    } else {
-        Some(
-            serde_json::to_string(&event.extensions)
-                .map_err(|error| StoreError::Corrupt(error.to_string()))?,
-        )
-    };
-    let time_us = event
-        .time
-        .map_or(place.recorded_us, |time| time.timestamp_micros());
-    let mut statement = conn
-        .prepare_cached(
-            r#"INSERT INTO outbox (feed_position, id, type, subject, version, time_us, recorded_us, "check",
-                   datacontenttype, dataschema, traceparent, causationid, correlationid, extensions, data)
-               VALUES (:key, :id, :type, :subject, :version, :time_us, :recorded_us, :check,
-                   :datacontenttype, :dataschema, :traceparent, :causationid, :correlationid, :extensions, :data)"#,
-        )
-        .map_err(store_error)?;
-    let inserted = statement.execute(named_params! {
-        ":key": key(feed, place.position.get()),
-        ":id": &id.as_bytes()[..],
-        ":type": event.event_type.as_str(),
-        ":subject": subject.as_str(),
-        ":version": version.get(),
-        ":time_us": time_us,
-        ":recorded_us": place.recorded_us,
-        ":check": &place.check.as_bytes()[..],
-        ":datacontenttype": event.data.as_ref().and_then(|data| data.content_type_stored()),
-        ":dataschema": event.dataschema,
-        ":traceparent": event.traceparent,
-        ":causationid": event.causationid.as_ref().map(|id| &id.as_bytes()[..]),
-        ":correlationid": event.correlationid,
-        ":extensions": extensions,
-        ":data": event.data.as_ref().map(|data| data.bytes()),
-    });
-    match inserted {
-        Ok(_) => Ok(true),
-        Err(rusqlite::Error::SqliteFailure(failure, Some(message)))
-            if failure.code == ErrorCode::ConstraintViolation && message.contains("outbox.id") =>
-        {
-            Ok(false)
-        }
-        Err(error) => Err(store_error(error)),
-    }
-}
-
-fn find_feed(conn: &Connection, feed: &str) -> Result<(i64, u32), StoreError> {
-    conn.prepare_cached("SELECT feed, event_bytes_max FROM feeds WHERE name = ?1")
-        .and_then(|mut statement| {
-            statement
-                .query_row([feed], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()
-        })
-        .map_err(store_error)?
-        .ok_or_else(|| StoreError::UnknownFeed(feed.to_owned()))
 }
 
 fn check_sizes(
@@ -217,93 +320,4 @@ fn check_sizes(
         }
     }
     Ok(())
-}
-
-/// The subject's version, after making sure that it lives in this feed.
-fn version_of(conn: &Connection, subject: &Subject, feed: i64) -> Result<Version, AppendError> {
-    let newest: Option<(i64, u32)> = conn
-        .prepare_cached("SELECT feed_position, version FROM outbox WHERE subject = ?1 ORDER BY version DESC LIMIT 1")
-        .and_then(|mut statement| statement.query_row([subject.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional())
-        .map_err(store_error)?;
-    let Some((key, version)) = newest else {
-        return Ok(Version::NONE);
-    };
-    if feed_of(key) != feed {
-        let name = conn
-            .query_row(
-                "SELECT name FROM feeds WHERE feed = ?1",
-                [feed_of(key)],
-                |row| row.get(0),
-            )
-            .map_err(store_error)?;
-        return Err(AppendError::SubjectElsewhere {
-            subject: subject.to_string(),
-            feed: name,
-        });
-    }
-    Version::new(version).map_err(|error| StoreError::Corrupt(error.to_string()).into())
-}
-
-/// Whether this very event is in the outbox: same id, type, subject and data. Its time and trace may differ, since
-/// they do when a handler runs again.
-fn is_there(conn: &Connection, subject: &Subject, event: &NewEvent) -> Result<bool, AppendError> {
-    let Some(id) = event.id else { return Ok(false) };
-    type Stored = (String, String, Option<String>, Option<Vec<u8>>);
-    let stored: Option<Stored> = conn
-        .prepare_cached("SELECT type, subject, datacontenttype, data FROM outbox WHERE id = ?1")
-        .and_then(|mut statement| {
-            statement
-                .query_row([&id.as_bytes()[..]], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-                })
-                .optional()
-        })
-        .map_err(store_error)?;
-    let Some((event_type, stored_subject, content_type, data)) = stored else {
-        return Ok(false);
-    };
-    let same = event_type == event.event_type.as_str()
-        && stored_subject == subject.as_str()
-        && content_type.as_deref()
-            == event
-                .data
-                .as_ref()
-                .and_then(|data| data.content_type_stored())
-        && data.as_deref() == event.data.as_ref().map(|data| data.bytes());
-    if same {
-        Ok(true)
-    } else {
-        Err(AppendError::IdTaken {
-            id,
-            subject: stored_subject,
-        })
-    }
-}
-
-fn head(conn: &Connection, feed: i64) -> Result<Head, StoreError> {
-    let newest: Option<(i64, [u8; 6], i64)> = conn
-        .prepare_cached(
-            r#"SELECT feed_position, "check", recorded_us FROM outbox
-               WHERE feed_position BETWEEN ?1 AND ?2 ORDER BY feed_position DESC LIMIT 1"#,
-        )
-        .and_then(|mut statement| {
-            statement
-                .query_row([key(feed, 0), key(feed, POSITION_MAX)], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-                })
-                .optional()
-        })
-        .map_err(store_error)?;
-    Ok(newest.map_or(
-        Head {
-            position: Position::START,
-            check: Check::START,
-            recorded_us: 0,
-        },
-        |(key, check, recorded_us)| Head {
-            position: position_of(key),
-            check: Check::from_bytes(check),
-            recorded_us,
-        },
-    ))
 }

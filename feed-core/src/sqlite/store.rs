@@ -10,16 +10,18 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::callers::Callers;
 use super::connection::{check_library, open_writer, prepare_reader, store_error};
+use super::session::Session;
 use super::tx::Access;
 use super::watcher::Watcher;
 use super::writer::{Command, Write, Writer, run_work};
-use super::{log, migrate, scan};
+use super::{log, migrate, scan, time_limit};
 use crate::error::StoreError;
 use crate::event::{Event, EventId, FeedName};
 use crate::feed::{FeedConfig, FeedState};
 use crate::filter::Filter;
-use crate::limits::{READERS_MAX, WRITE_QUEUE_MAX};
+use crate::limits::{READ_MS_MAX, READERS_MAX, WRITE_QUEUE_MAX};
 use crate::position::{Cursor, Position};
 use crate::store::{Migrations, RecordedBehind, Scan, Tx, TxInner, Window};
 
@@ -28,6 +30,7 @@ pub(crate) struct SqliteStore {
     queue: Mutex<Option<mpsc::Sender<Box<dyn Command>>>>,
     /// Joined by whoever closes.
     thread: Mutex<Option<JoinHandle<()>>>,
+    callers: Callers,
     readers: Pool,
     commits: watch::Receiver<u64>,
     /// Taken away to close.
@@ -59,7 +62,7 @@ impl SqliteStore {
                 }
             };
             let watcher = Watcher::start(&path, committed.clone())?;
-            let writer = Writer::new(conn, committed)?;
+            let writer = Writer::new(conn, &path, committed)?;
             let thread = std::thread::Builder::new()
                 .name("sqlite-writer".into())
                 .spawn(move || writer.run(queue, &runtime))
@@ -74,6 +77,7 @@ impl SqliteStore {
         Ok(SqliteStore {
             queue: Mutex::new(Some(sender)),
             thread: Mutex::new(Some(thread)),
+            callers: Callers::new(),
             readers,
             commits,
             watcher: Mutex::new(Some(watcher)),
@@ -93,11 +97,13 @@ impl SqliteStore {
             result: None,
             reply,
         });
+        let caller = self.callers.enter();
         queue.send(command).await.map_err(|_| StoreError::Closed)?;
         drop(queue);
-        answer
+        caller
+            .answer(answer)
             .await
-            .unwrap_or_else(|_| Err(StoreError::Closed.into()))
+            .unwrap_or_else(|| Err(StoreError::Closed.into()))
     }
 
     pub(crate) async fn read<T, E, W>(&self, work: W) -> Result<T, E>
@@ -230,7 +236,7 @@ impl SqliteStore {
         let read = reader.interact(move |conn| {
             let transaction = conn.unchecked_transaction().map_err(store_error)?;
             // Dropped without a commit: there is nothing to keep.
-            work(&transaction)
+            time_limit::within(READ_MS_MAX, || work(&transaction))
         });
         read.await
             .map_err(|error| StoreError::Panicked(error.to_string()))?
@@ -244,8 +250,8 @@ struct CreateFeed {
 }
 
 impl Command for CreateFeed {
-    fn run(&mut self, conn: &Connection) -> super::writer::Ran {
-        self.result = log::create_feed(conn, &self.config);
+    fn run(&mut self, session: &Session<'_>) -> super::writer::Ran {
+        self.result = log::create_feed(session.conn, &self.config);
         super::writer::Ran::state_only(self.result.is_ok())
     }
 

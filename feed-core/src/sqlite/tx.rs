@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Connection, ToSql};
+use rusqlite::{CachedStatement, Connection, Statement, ToSql};
 
 use super::connection::store_error;
-use super::{log, outbox};
+use super::log;
+use super::outbox::Appends;
 use crate::error::{AppendError, StoreError};
 use crate::event::{Event, FeedName, NewEvent, Subject};
 use crate::store::{Appended, Expected, FromRow, Row, RowInner, Value};
@@ -13,18 +14,40 @@ use crate::store::{Appended, Expected, FromRow, Row, RowInner, Value};
 /// The transaction is open on `conn`; whoever made this commits it or rolls it back.
 pub(crate) struct SqliteTx<'c> {
     conn: &'c Connection,
-    access: Access,
+    access: Access<'c>,
+    /// Something was, or may have been, changed in it.
+    written: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
+#[derive(Clone, Copy)]
+pub(super) enum Access<'c> {
     Read,
-    Write,
+    /// Events are appended through this.
+    Write(&'c dyn Appends),
 }
 
 impl<'c> SqliteTx<'c> {
-    pub(super) fn new(conn: &'c Connection, access: Access) -> Self {
-        SqliteTx { conn, access }
+    pub(super) fn new(conn: &'c Connection, access: Access<'c>) -> Self {
+        SqliteTx {
+            conn,
+            access,
+            written: false,
+        }
+    }
+
+    /// Whether there may be something to undo.
+    pub(super) fn has_written(&self) -> bool {
+        self.written
+    }
+
+    /// Notes what a statement of the service's own does: a change, or a `SAVEPOINT` or `ROLLBACK TO`, which returns
+    /// no columns and could undo what was appended.
+    fn note(&mut self, statement: &Statement<'_>) {
+        let controls = statement.readonly() && statement.column_count() == 0;
+        self.written |= controls || !statement.readonly();
+        if let (true, Access::Write(outbox)) = (controls, self.access) {
+            outbox.forget();
+        }
     }
 
     pub(crate) fn execute(
@@ -33,13 +56,14 @@ impl<'c> SqliteTx<'c> {
         parameters: &[Value<'_>],
     ) -> Result<u64, StoreError> {
         let mut statement = self.prepare(sql, parameters)?;
+        self.note(&statement);
         if statement.readonly() {
             // A SELECT run for nothing is a mistake of the caller's, but a harmless one.
             let mut rows = statement.raw_query();
             while rows.next().map_err(store_error)?.is_some() {}
             return Ok(0);
         }
-        if self.access == Access::Read {
+        if matches!(self.access, Access::Read) {
             return Err(StoreError::ReadOnly);
         }
         statement
@@ -54,6 +78,7 @@ impl<'c> SqliteTx<'c> {
         parameters: &[Value<'_>],
     ) -> Result<Vec<T>, StoreError> {
         let mut statement = self.prepare(sql, parameters)?;
+        self.note(&statement);
         let mut rows = statement.raw_query();
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(store_error)? {
@@ -70,10 +95,12 @@ impl<'c> SqliteTx<'c> {
         expected: Expected,
         events: &[NewEvent],
     ) -> Result<Appended, AppendError> {
-        if self.access == Access::Read {
+        let Access::Write(outbox) = self.access else {
             return Err(StoreError::ReadOnly.into());
-        }
-        outbox::append(self.conn, now, feed, subject, expected, events)
+        };
+        let appended = outbox.append(now, feed, subject, expected, events)?;
+        self.written = true;
+        Ok(appended)
     }
 
     pub(crate) fn events_of(&mut self, subject: &Subject) -> Result<Vec<Event>, StoreError> {
@@ -81,6 +108,7 @@ impl<'c> SqliteTx<'c> {
     }
 
     pub(super) fn open_epoch(&mut self, feed: &FeedName, reason: &str) -> Result<(), StoreError> {
+        self.written = true;
         log::open_epoch(self.conn, feed, reason)
     }
 

@@ -1,36 +1,40 @@
 //! The writer: one thread, one connection, and as many commands in a commit as are waiting.
 //!
 //! A command that comes alone is committed alone and at once; those that arrive while the disk syncs share the
-//! next commit. Each runs in a savepoint of its own, and is answered after COMMIT.
+//! next commit, and are answered after it.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::checkpoint::{Bounds, Checkpoints};
 use super::connection::store_error;
+use super::queue::Queue;
+use super::session::Session;
+use super::time_limit;
 use super::tx::{Access, SqliteTx};
 use crate::error::StoreError;
-use crate::faults::{Bug, Point, at, planted, wall_clock};
-use crate::limits::{WRITE_COMMAND_MS_MAX, WRITE_GROUP_MAX, WRITE_GROUP_MS_MAX};
+use crate::faults::{Bug, planted, wall_clock};
+use crate::limits::{
+    WRITE_CAREFUL_GROUPS, WRITE_COMMAND_MS_MAX, WRITE_GROUP_MAX, WRITE_GROUP_MS_MAX,
+};
 use crate::store::{Tx, TxInner};
 
-/// Virtual-machine steps of SQLite between two looks at the clock.
-const STEPS_BETWEEN_CHECKS: i32 = 10_000;
-
-/// What a command did in its savepoint.
+/// What a command did.
 pub(super) struct Ran {
     /// Keep its changes.
     keep: bool,
     /// It appended events.
     appended: bool,
+    /// There may be something to undo when it is not kept.
+    written: bool,
 }
 
 impl Ran {
@@ -39,13 +43,14 @@ impl Ran {
         Ran {
             keep,
             appended: false,
+            written: true,
         }
     }
 }
 
 /// Work for the writer. It may be run several times, before it is answered once.
 pub(super) trait Command: Send {
-    fn run(&mut self, conn: &Connection) -> Ran;
+    fn run(&mut self, session: &Session<'_>) -> Ran;
     /// What it did is lost; this is its answer now, unless it is run again.
     fn fail(&mut self, error: StoreError);
     fn answer(self: Box<Self>);
@@ -64,11 +69,15 @@ where
     T: Send,
     E: From<StoreError> + Send,
 {
-    fn run(&mut self, conn: &Connection) -> Ran {
-        let (result, appended) = run_work(&self.work, conn, Access::Write);
+    fn run(&mut self, session: &Session<'_>) -> Ran {
+        let (result, done) = run_work(&self.work, session.conn, Access::Write(&session.outbox));
         let keep = result.is_ok();
         self.result = Some(result);
-        Ran { keep, appended }
+        Ran {
+            keep,
+            appended: done.appended,
+            written: done.written,
+        }
     }
 
     fn fail(&mut self, error: StoreError) {
@@ -84,8 +93,18 @@ where
     }
 }
 
+/// What work did, whatever it returned.
+pub(super) struct Done {
+    appended: bool,
+    written: bool,
+}
+
 /// Runs the work in the transaction that is open on `conn`. It is polled once: nothing could wake it here.
-pub(super) fn run_work<W, T, E>(work: &W, conn: &Connection, access: Access) -> (Result<T, E>, bool)
+pub(super) fn run_work<W, T, E>(
+    work: &W,
+    conn: &Connection,
+    access: Access<'_>,
+) -> (Result<T, E>, Done)
 where
     W: AsyncFn(&mut Tx<'_>) -> Result<T, E>,
     E: From<StoreError>,
@@ -102,24 +121,32 @@ where
         Ok(_) if tx.has_failed() => Err(StoreError::FailedStatement.into()),
         result => result,
     };
-    (result, tx.has_appended())
+    let written = match &tx.inner {
+        TxInner::Sqlite(tx) => tx.has_written(),
+        #[cfg(feature = "postgres")]
+        TxInner::Postgres(_) => false,
+    };
+    let appended = tx.has_appended();
+    (result, Done { appended, written })
 }
 
 pub(super) struct Writer {
     conn: Connection,
-    deadline: Deadline,
+    checkpoints: Checkpoints,
     commits: watch::Sender<u64>,
 }
 
 impl Writer {
-    pub(super) fn new(conn: Connection, commits: watch::Sender<u64>) -> Result<Self, StoreError> {
-        let deadline = Deadline::new();
-        let check = deadline.clone();
-        conn.progress_handler(STEPS_BETWEEN_CHECKS, Some(move || check.has_passed()))
-            .map_err(store_error)?;
+    pub(super) fn new(
+        conn: Connection,
+        path: &Path,
+        commits: watch::Sender<u64>,
+    ) -> Result<Self, StoreError> {
+        time_limit::watch(&conn).map_err(store_error)?;
+        let checkpoints = Checkpoints::start(&conn, path, Bounds::default())?;
         Ok(Writer {
             conn,
-            deadline,
+            checkpoints,
             commits,
         })
     }
@@ -127,20 +154,61 @@ impl Writer {
     /// Works until every sender is gone and the queue is empty.
     ///
     /// Inside the runtime, so that work which makes a timer is told that it may not wait, and does not panic.
-    pub(super) fn run(self, mut queue: mpsc::Receiver<Box<dyn Command>>, runtime: &Handle) {
+    pub(super) fn run(self, queue: mpsc::Receiver<Box<dyn Command>>, runtime: &Handle) {
         let _inside = runtime.enter();
+        let Writer {
+            conn,
+            checkpoints,
+            commits,
+        } = self;
+        Working {
+            session: Session::new(&conn),
+            checkpoints,
+            commits,
+            runtime,
+            careful_groups: 0,
+        }
+        .run(Queue::new(queue));
+        // Leaves a file without a WAL behind; when another process uses it, that one does it later, and is not waited for.
+        let _ = conn.busy_timeout(Duration::ZERO);
+        let _ = conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+}
+
+/// The writer on its thread.
+struct Working<'c> {
+    session: Session<'c>,
+    checkpoints: Checkpoints,
+    commits: watch::Sender<u64>,
+    runtime: &'c Handle,
+    /// So many groups run each command in a savepoint of its own.
+    careful_groups: u32,
+}
+
+/// How a group came to its end.
+enum Group {
+    /// It can be committed; whether anything was appended.
+    Ready { appended: bool },
+    /// A command did what has to be undone, and what others did would go with it.
+    Undoable,
+    /// The transaction is lost.
+    Lost,
+}
+
+impl Working<'_> {
+    fn run(mut self, mut queue: Queue) {
         let mut waiting: VecDeque<Box<dyn Command>> = VecDeque::new();
         loop {
             if waiting.is_empty() {
-                match queue.blocking_recv() {
+                match queue.wait() {
                     Some(command) => waiting.push_back(command),
                     None => break,
                 }
             }
             while waiting.len() < WRITE_GROUP_MAX {
-                match queue.try_recv() {
-                    Ok(command) => waiting.push_back(command),
-                    Err(_) => break,
+                match queue.next() {
+                    Some(command) => waiting.push_back(command),
+                    None => break,
                 }
             }
             if waiting.len() == 1 {
@@ -150,29 +218,27 @@ impl Writer {
             } else {
                 self.run_group(&mut waiting);
             }
+            self.checkpoints.after_commit(self.session.conn);
         }
-        // Leaves a file without a WAL behind; when another process uses it, that one does it later, and is not waited for.
-        let _ = self.conn.busy_timeout(Duration::ZERO);
-        let _ = self.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
     }
 
     /// One transaction for one command.
     fn run_alone(&self, mut command: Box<dyn Command>) {
-        match self.begin() {
+        match self.session.begin() {
             Err(error) => command.fail(error),
             Ok(()) => {
                 let ran = self.run_timed(&mut *command);
                 if ran.keep && planted(Bug::AnswerBeforeCommit) {
                     command.answer();
-                    if self.commit().is_err() {
-                        self.rollback();
+                    if self.session.commit().is_err() {
+                        self.session.rollback();
                     }
                     return;
                 }
                 if !ran.keep {
-                    self.rollback();
-                } else if let Err(error) = self.commit() {
-                    self.rollback();
+                    self.session.rollback();
+                } else if let Err(error) = self.session.commit() {
+                    self.session.rollback();
                     command.fail(error);
                 } else if ran.appended {
                     self.announce();
@@ -183,8 +249,8 @@ impl Writer {
     }
 
     /// One transaction for as many of the commands as fit in the time; the rest stay in the queue.
-    fn run_group(&self, waiting: &mut VecDeque<Box<dyn Command>>) {
-        if let Err(error) = self.begin() {
+    fn run_group(&mut self, waiting: &mut VecDeque<Box<dyn Command>>) {
+        if let Err(error) = self.session.begin() {
             // Not tried one by one: each would wait as long for the same lock.
             let message = error.to_string();
             for mut command in waiting.drain(..) {
@@ -194,79 +260,79 @@ impl Writer {
             return;
         }
         let began = Instant::now();
-        let mut done = Vec::new();
+        let mut done = Vec::with_capacity(waiting.len());
+        let careful = self.careful_groups > 0;
+        self.careful_groups = self.careful_groups.saturating_sub(1);
+        match self.run_commands(waiting, &mut done, began, careful) {
+            Group::Ready { appended } if self.session.commit().is_ok() => {
+                if appended {
+                    self.announce();
+                }
+                self.answer_all(done);
+            }
+            Group::Undoable => {
+                // All of them are run again, from the beginning and each so that it can be undone alone.
+                self.session.rollback();
+                self.careful_groups = WRITE_CAREFUL_GROUPS;
+                done.into_iter()
+                    .rev()
+                    .for_each(|command| waiting.push_front(command));
+            }
+            Group::Ready { .. } | Group::Lost => {
+                // One of them took the whole transaction with it: each is tried for itself.
+                self.session.rollback();
+                done.into_iter().for_each(|command| self.run_alone(command));
+            }
+        }
+    }
+
+    /// Runs commands until the time is over.
+    ///
+    /// A savepoint costs more than an append: SQLite copies each page that is changed for the first time in it. Nearly all
+    /// commands either succeed or fail before they have changed anything, as a version conflict does; so savepoints
+    /// are made only after one was missing.
+    fn run_commands(
+        &self,
+        waiting: &mut VecDeque<Box<dyn Command>>,
+        done: &mut Vec<Box<dyn Command>>,
+        began: Instant,
+        careful: bool,
+    ) -> Group {
         let mut appended = false;
-        let mut intact = true;
-        while intact && began.elapsed() < Duration::from_millis(WRITE_GROUP_MS_MAX) {
+        while began.elapsed() < Duration::from_millis(WRITE_GROUP_MS_MAX) {
             let Some(mut command) = waiting.pop_front() else {
                 break;
             };
-            intact = self.run_in_savepoint(&mut *command, &mut appended);
+            let ran = if careful {
+                self.session.in_savepoint(|| {
+                    let ran = self.run_timed(&mut *command);
+                    (ran.keep, ran)
+                })
+            } else {
+                let ran = self.run_timed(&mut *command);
+                (!self.session.conn.is_autocommit()).then_some(ran)
+            };
             done.push(command);
-        }
-        if intact && self.commit().is_ok() {
-            if appended {
-                self.announce();
+            match ran {
+                None => return Group::Lost,
+                Some(ran) if !careful && !ran.keep && ran.written => return Group::Undoable,
+                Some(ran) => appended |= ran.keep && ran.appended,
             }
-            done.into_iter().for_each(|command| command.answer());
-        } else {
-            // One of them took the whole transaction with it: each is tried for itself.
-            self.rollback();
-            done.into_iter().for_each(|command| self.run_alone(command));
         }
-    }
-
-    /// Returns whether the transaction is still there: some errors (a full disk, an interrupt) end it.
-    fn run_in_savepoint(&self, command: &mut dyn Command, appended: &mut bool) -> bool {
-        if self.execute("SAVEPOINT command").is_err() {
-            return false;
-        }
-        let ran = self.run_timed(command);
-        if self.conn.is_autocommit() {
-            return false;
-        }
-        *appended |= ran.keep && ran.appended;
-        let undone = ran.keep || self.execute("ROLLBACK TO command").is_ok();
-        undone && self.execute("RELEASE command").is_ok()
+        Group::Ready { appended }
     }
 
     fn run_timed(&self, command: &mut dyn Command) -> Ran {
-        self.deadline
-            .set(Duration::from_millis(WRITE_COMMAND_MS_MAX));
-        let ran = command.run(&self.conn);
-        self.deadline.clear();
-        ran
+        time_limit::within(WRITE_COMMAND_MS_MAX, || command.run(&self.session))
     }
 
-    fn begin(&self) -> Result<(), StoreError> {
-        self.execute("BEGIN IMMEDIATE")
-    }
-
-    fn commit(&self) -> Result<(), StoreError> {
-        if self.conn.is_autocommit() {
-            return Err(StoreError::Database(
-                "the transaction was rolled back".into(),
-            ));
+    /// Answers on the runtime, where waking the tasks that wait is cheap; the thread goes on with the next group.
+    fn answer_all(&self, commands: Vec<Box<dyn Command>>) {
+        let answers = Answers(commands);
+        // On one thread it might not be driven while somebody waits in another runtime.
+        if self.runtime.runtime_flavor() == RuntimeFlavor::MultiThread {
+            self.runtime.spawn(async move { drop(answers) });
         }
-        at(Point::BeforeCommit);
-        let committed = self.execute("COMMIT");
-        at(Point::AfterCommit);
-        committed
-    }
-
-    fn rollback(&self) {
-        if !self.conn.is_autocommit() {
-            // Failing means that there is no transaction any more, which is what is wanted.
-            let _ = self.execute("ROLLBACK");
-        }
-    }
-
-    fn execute(&self, sql: &str) -> Result<(), StoreError> {
-        self.conn
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.execute([]))
-            .map(drop)
-            .map_err(store_error)
     }
 
     fn announce(&self) {
@@ -274,32 +340,11 @@ impl Writer {
     }
 }
 
-/// A moment after which SQLite's progress handler interrupts the statement; none by default.
-#[derive(Clone)]
-struct Deadline {
-    base: Instant,
-    passes_at_us: Arc<AtomicU64>,
-}
+/// Commands whose work is committed. They are answered when this is dropped, so also by a runtime that has ended.
+struct Answers(Vec<Box<dyn Command>>);
 
-impl Deadline {
-    fn new() -> Self {
-        Deadline {
-            base: Instant::now(),
-            passes_at_us: Arc::new(AtomicU64::new(u64::MAX)),
-        }
-    }
-
-    fn set(&self, after: Duration) {
-        let at = (self.base.elapsed() + after).as_micros() as u64;
-        self.passes_at_us.store(at, Ordering::Relaxed);
-    }
-
-    fn clear(&self) {
-        self.passes_at_us.store(u64::MAX, Ordering::Relaxed);
-    }
-
-    fn has_passed(&self) -> bool {
-        let at = self.passes_at_us.load(Ordering::Relaxed);
-        at != u64::MAX && self.base.elapsed().as_micros() as u64 > at
+impl Drop for Answers {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(|command| command.answer());
     }
 }

@@ -100,8 +100,8 @@ impl Store {
 
     /// Runs `work` in a transaction and commits what it did if it returns `Ok`.
     ///
-    /// `work` may be run again from the start, when the commit it shared with others failed. It must wait for
-    /// nothing but the transaction. When the caller goes away, the work may still be committed.
+    /// `work` may be run again from the start, when the commit it shared with others failed, or what one of them did had to
+    /// be undone. It must wait for nothing but the transaction. When the caller goes away, the work may still be committed.
     ///
     /// # Errors
     /// What `work` returned, or why it could not be run or committed; nothing of it was done then.
@@ -117,7 +117,8 @@ impl Store {
     /// Runs `work` in a transaction that only reads, beside the writer and without blocking it.
     ///
     /// # Errors
-    /// What `work` returned, or why it could not be run.
+    /// What `work` returned, or why it could not be run; on SQLite its SQL is interrupted after
+    /// [`READ_MS_MAX`](crate::limits::READ_MS_MAX) ([`StoreError::TimeLimit`]).
     pub async fn read<T, E, W>(&self, work: W) -> Result<T, E>
     where
         W: AsyncFn(&mut Tx<'_>) -> Result<T, E> + Send + Sync + 'static,

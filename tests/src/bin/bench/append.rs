@@ -1,5 +1,6 @@
 //! Appends: how much slower than the bare inserts is the whole path from a caller to its acknowledgement?
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use tokio::runtime::Runtime;
 use crate::Failure;
 use crate::report::{Report, Work};
 
-const FEED: &str = "bench";
+pub(crate) const FEED: &str = "bench";
 const WRITERS: u32 = 64;
 const BATCH_WRITERS: u32 = 16;
 const BATCH_EVENTS: u32 = 100;
@@ -83,38 +84,56 @@ fn bare(
     work: Work,
 ) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
+    let mut conn = prepare_bare(runtime, folder.path())?;
+    let began = Instant::now();
+    for first in (0..rows).step_by(per_commit as usize) {
+        insert_bare(&mut conn, first..first + per_commit, bytes)?;
+    }
+    report.add(
+        work,
+        u64::from(rows.next_multiple_of(per_commit)),
+        began.elapsed(),
+    );
+    Ok(())
+}
+
+/// A file with the table, and a connection that syncs at every commit.
+pub(crate) fn prepare_bare(runtime: &Runtime, folder: &Path) -> Result<Connection, Failure> {
     runtime.block_on(async {
-        open(folder.path()).await?.close().await;
+        open(folder).await?.close().await;
         Ok::<_, Failure>(())
     })?;
-    let mut conn = Connection::open(folder.path().join("bench.db"))?;
+    let conn = Connection::open(folder.join("bench.db"))?;
     conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")?;
+    Ok(conn)
+}
+
+/// One transaction with the rows of these numbers.
+pub(crate) fn insert_bare(
+    conn: &mut Connection,
+    numbers: Range<u32>,
+    bytes: usize,
+) -> Result<(), Failure> {
+    // Made once a transaction: what an event is made of is no part of what is compared.
     let filler = serde_json::json!({ "number": 0, "filler": "x".repeat(bytes.saturating_sub(30)) })
         .to_string();
-    let began = Instant::now();
-    let mut number = 0_u32;
-    while number < rows {
-        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for _ in 0..per_commit {
-            number += 1;
-            let id = EventId::now();
-            tx.prepare_cached(
-                r#"INSERT INTO outbox (feed_position, id, type, subject, version, time_us, recorded_us, "check", data)
-                   VALUES (?1, ?2, 'Measured', ?3, 1, ?4, ?4, ?5, ?6)"#,
-            )?
-            .execute(rusqlite::params![
-                (1_i64 << 40) + i64::from(number),
-                &id.as_bytes()[..],
-                format!("subject-{number:08}"),
-                i64::from(number),
-                &[0_u8; 6][..],
-                filler.as_bytes(),
-            ])?;
-        }
-        tx.commit()?;
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for number in numbers {
+        let id = EventId::now();
+        tx.prepare_cached(
+            r#"INSERT INTO outbox (feed_position, id, type, subject, version, time_us, recorded_us, "check", data)
+               VALUES (?1, ?2, 'Measured', ?3, 1, ?4, ?4, ?5, ?6)"#,
+        )?
+        .execute(rusqlite::params![
+            (1_i64 << 40) + i64::from(number) + 1,
+            &id.as_bytes()[..],
+            format!("subject-{number:08}"),
+            i64::from(number),
+            &[0_u8; 6][..],
+            filler.as_bytes(),
+        ])?;
     }
-    report.add(work, u64::from(number), began.elapsed());
-    Ok(())
+    Ok(tx.commit()?)
 }
 
 fn feedway(

@@ -10,8 +10,10 @@
 
 mod append;
 mod catch_up;
+mod growth;
 mod postgres;
 mod report;
+mod stalls;
 
 use clap::Parser;
 
@@ -29,9 +31,16 @@ struct Options {
     /// Events per round of the single-writer measurements.
     #[arg(long, default_value_t = 4_000)]
     appends: u32,
-    /// Events in the feed that is caught up with.
+    /// Events in the feed that is caught up with; 0 leaves that out.
     #[arg(long, default_value_t = 100_000)]
     feed: u32,
+    /// Measure what appends and reads cost in a feed of so many events instead, beside one of 10,000: up to 10,000,000,
+    /// which needs 10 GB of disk in the folder for temporary files.
+    #[arg(long, value_name = "EVENTS")]
+    growth: Option<u32>,
+    /// Measure how long the slowest appends take instead.
+    #[arg(long)]
+    stalls: bool,
     /// Measure on PostgreSQL instead: a cluster of its own is started.
     #[arg(long)]
     postgres: bool,
@@ -64,12 +73,22 @@ fn run(options: &Options) -> Result<(), Failure> {
     if options.postgres {
         return postgres::run(&runtime, options);
     }
+    if let Some(events) = options.growth {
+        return growth::run(&runtime, options, events);
+    }
+    if options.stalls {
+        return stalls::run(&runtime, options);
+    }
     let mut report = Report::default();
-    let mut caught_up = catch_up::Prepared::new(&runtime, options.feed, options.event_bytes)?;
+    let mut caught_up = (options.feed > 0)
+        .then(|| catch_up::Prepared::new(&runtime, options.feed, options.event_bytes))
+        .transpose()?;
     for round in 1..=options.rounds {
         eprintln!("round {round} of {}", options.rounds);
         append::round(&runtime, &mut report, options.appends, options.event_bytes)?;
-        caught_up.round(&runtime, &mut report)?;
+        if let Some(caught_up) = &mut caught_up {
+            caught_up.round(&runtime, &mut report)?;
+        }
     }
     println!("{}", report.table(options.event_bytes));
     Ok(())
