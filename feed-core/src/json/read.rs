@@ -5,12 +5,13 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::de::StrRead;
 use serde_json::value::RawValue;
 
-use super::{FORMAT, SPEC_VERSION};
+use super::{FORMAT, SPEC_VERSION, ours};
 use crate::document::DocumentError;
 use crate::event::{Attribute, Data, Event, Extension, Partial};
 use crate::limits::{DOCUMENT_EVENTS_MAX, EXTENSIONS_MAX};
@@ -19,7 +20,7 @@ use crate::limits::{DOCUMENT_EVENTS_MAX, EXTENSIONS_MAX};
 const MEMBERS_MAX: usize = 18 + EXTENSIONS_MAX;
 
 /// Media type of data that says none (CloudEvents JSON format, section 3.1.1).
-const CONTENT_TYPE_DEFAULT: &str = "application/json";
+pub(super) const CONTENT_TYPE_DEFAULT: &str = "application/json";
 
 /// Reads a batch (CloudEvents 1.0 JSON format, section 4).
 ///
@@ -30,6 +31,22 @@ const CONTENT_TYPE_DEFAULT: &str = "application/json";
 /// When the bytes are not a JSON array in UTF-8 without a byte order mark, an event in it is not valid, or there
 /// are more than [`DOCUMENT_EVENTS_MAX`].
 pub fn read_batch(bytes: &[u8]) -> Result<Vec<Event>, DocumentError> {
+    read_batch_shared(&Bytes::copy_from_slice(bytes))
+}
+
+/// Reads a batch as [`read_batch`] does. The JSON data of its events is a part of `bytes` where it can be, and not a copy.
+///
+/// # Errors
+/// As [`read_batch`].
+pub fn read_batch_shared(bytes: &Bytes) -> Result<Vec<Event>, DocumentError> {
+    match ours::read_batch(bytes) {
+        Some(events) => Ok(events),
+        None => read_any_batch(bytes),
+    }
+}
+
+/// Reads a batch however it is laid out.
+pub(super) fn read_any_batch(bytes: &[u8]) -> Result<Vec<Event>, DocumentError> {
     read(bytes, |json, progress| {
         json.deserialize_seq(Batch { progress })
     })
@@ -262,15 +279,15 @@ impl<'de> Members<'de> {
             (None, None) => None,
             (Some(_), Some(_)) => return Err("both data and data_base64".to_owned()),
             (Some(raw), None) if content_type == CONTENT_TYPE_DEFAULT => Some(Data::from_raw(raw)),
-            (Some(raw), None) => Some(json_data(content_type, raw)?),
+            (Some(raw), None) => Some(json_data(content_type, raw.get().as_bytes())?),
             (None, Some(text)) => Some(binary_data(content_type, &text)?),
         };
         self.event.finish(data)
     }
 }
 
-fn json_data(content_type: &str, raw: &RawValue) -> Result<Data, String> {
-    let data = Data::new(content_type, raw.get().into()).map_err(|error| error.to_string())?;
+pub(super) fn json_data(content_type: &str, json: &[u8]) -> Result<Data, String> {
+    let data = Data::new(content_type, json.to_vec()).map_err(|error| error.to_string())?;
     if data.is_json() {
         Ok(data)
     } else {
@@ -278,7 +295,7 @@ fn json_data(content_type: &str, raw: &RawValue) -> Result<Data, String> {
     }
 }
 
-fn binary_data(content_type: &str, text: &str) -> Result<Data, String> {
+pub(super) fn binary_data(content_type: &str, text: &str) -> Result<Data, String> {
     let bytes = STANDARD
         .decode(text)
         .map_err(|error| format!("data_base64: {error}"))?;
