@@ -88,7 +88,8 @@ async fn i07_sealed_pages_are_reached_and_left_by_relative_redirects() {
         server.on(&feed.after(7), [feed.nothing_after(format, 7)]);
         catch_up(&mut reader.consumer(&server.feed_url())).await;
         reader.assert_applied(&feed, 7).await;
-        let expected = [
+        // The third page is guessed, and may be asked for before the second.
+        let mut expected = vec![
             START.to_owned(),
             page(1),
             page(2),
@@ -96,7 +97,10 @@ async fn i07_sealed_pages_are_reached_and_left_by_relative_redirects() {
             feed.after(6),
             feed.after(7),
         ];
-        assert_eq!(server.targets().await, expected);
+        expected.sort();
+        let mut targets = server.targets().await;
+        targets.sort();
+        assert_eq!(targets, expected);
     }
 }
 
