@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use crate::Failure;
 use crate::report::{Report, Work};
 
-const FEED: &str = "bench";
+pub(crate) const FEED: &str = "bench";
 const WRITERS: u32 = 64;
 const BATCH_WRITERS: u32 = 16;
 const BATCH_EVENTS: u32 = 100;
@@ -66,7 +66,7 @@ pub(crate) fn data(number: u32, bytes: usize) -> Result<NewEvent, Failure> {
 }
 
 /// A new store with a feed.
-pub(crate) async fn open(folder: &Path) -> Result<Store, Failure> {
+async fn open(folder: &Path) -> Result<Store, Failure> {
     let path = folder.join("bench.db");
     let store = Store::open(&path.to_string_lossy(), Migrations::NONE).await?;
     store.create_feed(FeedConfig::new(FEED, "bench")?).await?;

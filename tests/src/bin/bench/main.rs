@@ -32,6 +32,12 @@ struct Options {
     /// Events in the feed that is caught up with.
     #[arg(long, default_value_t = 100_000)]
     feed: u32,
+    /// Events in a page of that feed; as many as in any feed, unless given.
+    #[arg(long)]
+    page_capacity: Option<u32>,
+    /// Measure catch-up only.
+    #[arg(long)]
+    only_catch_up: bool,
     /// Measure on PostgreSQL instead: a cluster of its own is started.
     #[arg(long)]
     postgres: bool,
@@ -65,10 +71,12 @@ fn run(options: &Options) -> Result<(), Failure> {
         return postgres::run(&runtime, options);
     }
     let mut report = Report::default();
-    let mut caught_up = catch_up::Prepared::new(&runtime, options.feed, options.event_bytes)?;
+    let mut caught_up = catch_up::Prepared::new(&runtime, options)?;
     for round in 1..=options.rounds {
         eprintln!("round {round} of {}", options.rounds);
-        append::round(&runtime, &mut report, options.appends, options.event_bytes)?;
+        if !options.only_catch_up {
+            append::round(&runtime, &mut report, options.appends, options.event_bytes)?;
+        }
         caught_up.round(&runtime, &mut report)?;
     }
     println!("{}", report.table(options.event_bytes));
