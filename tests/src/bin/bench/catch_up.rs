@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::append::{FEED, append_one};
 use crate::report::{Report, Work};
-use crate::{Failure, Options};
+use crate::{Failure, Options, Part};
 
 const MIGRATIONS: Migrations = Migrations {
     owner: "bench",
@@ -63,18 +63,36 @@ impl Prepared {
         Ok(prepared)
     }
 
-    pub(crate) fn round(&mut self, runtime: &Runtime, report: &mut Report) -> Result<(), Failure> {
-        self.bare_rows(100, report, Work::BareRows)?;
-        self.bare_rows(1_000, report, Work::BareRowsThousands)?;
-        let events = u64::from(self.events);
-        for (work, url) in [
-            (Work::CatchUpRead, &self.hot),
-            (Work::CatchUpReadCold, &self.cold),
-        ] {
-            let began = Instant::now();
-            runtime.block_on(self.read(url, |_| Ok(())))?;
-            report.add(work, events, began.elapsed());
+    pub(crate) fn round(
+        &mut self,
+        runtime: &Runtime,
+        report: &mut Report,
+        options: &Options,
+    ) -> Result<(), Failure> {
+        if options.wants(Part::BareRows) {
+            self.bare_rows(100, report, Work::BareRows)?;
+            self.bare_rows(1_000, report, Work::BareRowsThousands)?;
         }
+        for (part, work, url) in [
+            (Part::Read, Work::CatchUpRead, &self.hot),
+            (Part::Cold, Work::CatchUpReadCold, &self.cold),
+        ] {
+            if options.wants(part) {
+                let began = Instant::now();
+                runtime.block_on(self.read(url, |_| Ok(())))?;
+                report.add(work, u64::from(self.events), began.elapsed());
+            }
+        }
+        if options.wants(Part::Decoded) {
+            runtime.block_on(self.decode(report))?;
+        }
+        if options.wants(Part::Rows) {
+            runtime.block_on(self.consume(report))?;
+        }
+        Ok(())
+    }
+
+    async fn decode(&self, report: &mut Report) -> Result<(), Failure> {
         let began = Instant::now();
         let mut bytes = 0;
         let decode = |event: &Event| -> Result<(), Failure> {
@@ -82,12 +100,16 @@ impl Prepared {
             bytes += data.filler.len() as u64 + data.number % 2;
             Ok(())
         };
-        runtime.block_on(self.read(&self.hot, decode))?;
+        self.read(&self.hot, decode).await?;
         if bytes == 0 {
             return Err("nothing was deserialised".into());
         }
-        report.add(Work::CatchUpDecoded, events, began.elapsed());
-        runtime.block_on(self.consume(report))
+        report.add(
+            Work::CatchUpDecoded,
+            u64::from(self.events),
+            began.elapsed(),
+        );
+        Ok(())
     }
 
     fn bare_rows(

@@ -35,9 +35,9 @@ struct Options {
     /// Events in a page of that feed; as many as in any feed, unless given.
     #[arg(long)]
     page_capacity: Option<u32>,
-    /// Measure catch-up only.
+    /// Measure only this.
     #[arg(long)]
-    only_catch_up: bool,
+    only: Option<Part>,
     /// Measure on PostgreSQL instead: a cluster of its own is started.
     #[arg(long)]
     postgres: bool,
@@ -47,6 +47,31 @@ struct Options {
     /// Bytes of data in an event.
     #[arg(long, default_value_t = 512)]
     event_bytes: usize,
+}
+
+/// Parts that can be measured by themselves, as for a profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// All that is measured of catching up.
+    CatchUp,
+    /// A handler's rows by rusqlite alone.
+    BareRows,
+    /// Reading and verifying pages that the server has in memory.
+    Read,
+    /// Reading and verifying pages that the server renders.
+    Cold,
+    /// Reading, verifying and deserialising.
+    Decoded,
+    /// A consumer that writes a row per event.
+    Rows,
+}
+
+impl Options {
+    /// Whether this part of catching up is measured.
+    fn wants(&self, part: Part) -> bool {
+        self.only
+            .is_none_or(|only| only == part || only == Part::CatchUp)
+    }
 }
 
 fn main() -> std::process::ExitCode {
@@ -74,10 +99,10 @@ fn run(options: &Options) -> Result<(), Failure> {
     let mut caught_up = catch_up::Prepared::new(&runtime, options)?;
     for round in 1..=options.rounds {
         eprintln!("round {round} of {}", options.rounds);
-        if !options.only_catch_up {
+        if options.only.is_none() {
             append::round(&runtime, &mut report, options.appends, options.event_bytes)?;
         }
-        caught_up.round(&runtime, &mut report)?;
+        caught_up.round(&runtime, &mut report, options)?;
     }
     println!("{}", report.table(options.event_bytes));
     Ok(())
