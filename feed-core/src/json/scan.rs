@@ -201,9 +201,12 @@ fn special(json: &[u8], at: usize) -> Option<usize> {
     }
     let rest = &json[next..];
     let end = memchr2(b'"', b'\\', rest)?;
-    // One pass for each, since both are many bytes at a time.
-    let is_control = |byte: &u8| *byte < 0x20;
-    if rest[..end].iter().any(is_control) {
+    // One pass for each, since both look at many bytes at a time: the smallest of all is found without looking at each.
+    let smallest = rest[..end]
+        .iter()
+        .fold(u8::MAX, |least, byte| least.min(*byte));
+    if smallest < b' ' {
+        let is_control = |byte: &u8| *byte < b' ';
         return rest.iter().position(is_control).map(|index| next + index);
     }
     Some(next + end)

@@ -84,15 +84,14 @@ async fn i08_a_guess_is_used_only_where_the_page_before_leads_to_it() {
     let around = feed.tail_of(Format::Json, feed.events(3..=4), 4);
     server.on(&page(&feed, 2), [around]);
     server.on(&page(&feed, 3), [other.sealed(Format::Json, 3, 5..=6)]);
-    let leads = format!("{FEED}?after={}", feed.cursor(4));
-    let in_place = format!(
-        "/feeds/lamps/archive/{}/lamps?after={}",
-        feed.epoch,
-        feed.cursor(4)
-    );
-    for target in [leads, in_place] {
-        server.on(&target, [feed.tail(Format::Json, 5..=18)]);
-    }
+    // Links are relative.
+    let beside = |position| {
+        let cursor = feed.cursor(position);
+        format!("{FEED}/archive/{}/lamps?after={cursor}", feed.epoch)
+    };
+    server.on(&beside(4), [feed.tail(Format::Json, 5..=2 * PAGES)]);
+    let nothing = feed.nothing_after(Format::Json, 2 * PAGES);
+    server.on(&beside(2 * PAGES), [nothing]);
     catch_up(&mut reader.consumer(&server.feed_url())).await;
     reader.assert_applied(&feed, 2 * PAGES).await;
 }
