@@ -8,6 +8,7 @@ mod ours;
 #[cfg(feature = "client")]
 mod pieces;
 mod read;
+mod scalar;
 mod scan;
 mod write;
 

@@ -59,7 +59,7 @@ impl Prepared {
             stop,
             _folder: folder,
         };
-        runtime.block_on(prepared.read(&prepared.hot, |_| Ok(())))?;
+        prepared.read(runtime, &prepared.hot, |_| Ok(0))?;
         Ok(prepared)
     }
 
@@ -79,36 +79,30 @@ impl Prepared {
         ] {
             if options.wants(part) {
                 let began = Instant::now();
-                runtime.block_on(self.read(url, |_| Ok(())))?;
+                self.read(runtime, url, |_| Ok(0))?;
                 report.add(work, u64::from(self.events), began.elapsed());
             }
         }
         if options.wants(Part::Decoded) {
-            runtime.block_on(self.decode(report))?;
+            self.decode(runtime, report)?;
         }
         if options.wants(Part::Rows) {
-            runtime.block_on(self.consume(report))?;
+            self.consume(runtime, report)?;
         }
         Ok(())
     }
 
-    async fn decode(&self, report: &mut Report) -> Result<(), Failure> {
+    fn decode(&self, runtime: &Runtime, report: &mut Report) -> Result<(), Failure> {
         let began = Instant::now();
-        let mut bytes = 0;
-        let decode = |event: &Event| -> Result<(), Failure> {
+        let bytes = self.read(runtime, &self.hot, |event| {
             let data: Measured = event.decode()?;
-            bytes += data.filler.len() as u64 + data.number % 2;
-            Ok(())
-        };
-        self.read(&self.hot, decode).await?;
+            Ok(data.filler.len() as u64 + data.number % 2)
+        })?;
         if bytes == 0 {
             return Err("nothing was deserialised".into());
         }
-        report.add(
-            Work::CatchUpDecoded,
-            u64::from(self.events),
-            began.elapsed(),
-        );
+        let events = u64::from(self.events);
+        report.add(Work::CatchUpDecoded, events, began.elapsed());
         Ok(())
     }
 
@@ -135,30 +129,37 @@ impl Prepared {
         Ok(())
     }
 
-    /// Every event parsed and its running check verified, and handed on.
-    async fn read(
+    /// Every event parsed and its running check verified, and handed on: on a task of its own, as a service does it.
+    /// Returns the sum of what `each` gave.
+    fn read(
         &self,
+        runtime: &Runtime,
         url: &str,
-        mut each: impl FnMut(&Event) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+        mut each: impl FnMut(&Event) -> Result<u64, Failure> + Send + 'static,
+    ) -> Result<u64, Failure> {
         let client = FeedClient::new(url, ClientOptions::default())?;
-        let mut reader = client.reader(None);
-        let mut read = 0;
-        while let Some(events) = reader.next().await? {
-            events.iter().try_for_each(&mut each)?;
-            read += events.len() as u64;
-        }
-        if read == u64::from(self.events) {
-            Ok(())
-        } else {
-            Err(format!("{read} of {} events came", self.events).into())
-        }
+        let expected = u64::from(self.events);
+        let reading = async move {
+            let mut reader = client.reader(None);
+            let (mut read, mut sum) = (0, 0);
+            while let Some(events) = reader.next().await? {
+                for event in &events {
+                    sum += each(event)?;
+                }
+                read += events.len() as u64;
+            }
+            if read != expected {
+                return Err(format!("{read} of {expected} events came").into());
+            }
+            Ok(sum)
+        };
+        runtime.block_on(runtime.spawn(reading))?
     }
 
-    async fn consume(&self, report: &mut Report) -> Result<(), Failure> {
+    fn consume(&self, runtime: &Runtime, report: &mut Report) -> Result<(), Failure> {
         let folder = tempfile::tempdir()?;
-        let store =
-            Store::open(&folder.path().join("rows.db").to_string_lossy(), MIGRATIONS).await?;
+        let path = folder.path().join("rows.db");
+        let store = runtime.block_on(Store::open(&path.to_string_lossy(), MIGRATIONS))?;
         let handlers = Handlers::new().on("Measured", async |tx: &mut Tx<'_>, event: &Event| {
             let position = event.position.get() as i64;
             tx.execute(INSERT, &[position.into(), event.subject.as_str().into()])
@@ -166,15 +167,20 @@ impl Prepared {
             Ok(())
         });
         let mut consumer = Consumer::new(&store, "bench/bench", &self.hot)?.handlers(handlers);
-        let began = Instant::now();
-        let mut applied = 0;
-        while applied < u64::from(self.events) {
-            if let StepOutcome::Applied { events, .. } = consumer.step().await? {
-                applied += events as u64;
+        let expected = u64::from(self.events);
+        let consuming = async move {
+            let mut applied = 0;
+            while applied < expected {
+                if let StepOutcome::Applied { events, .. } = consumer.step().await? {
+                    applied += events as u64;
+                }
             }
-        }
-        report.add(Work::CatchUpRows, applied, began.elapsed());
-        store.close().await;
+            Ok::<_, Failure>(())
+        };
+        let began = Instant::now();
+        runtime.block_on(runtime.spawn(consuming))??;
+        report.add(Work::CatchUpRows, expected, began.elapsed());
+        runtime.block_on(store.close());
         Ok(())
     }
 }
