@@ -57,9 +57,7 @@ impl Ahead {
             self.pages_max = 1;
             return;
         }
-        let by_size = AHEAD_BYTES_MAX / page.bytes.max(1);
-        let pages_max = (self.pages_max.max(1) * 2).min(AHEAD_PAGES_MAX);
-        self.pages_max = pages_max.min(by_size.max(1));
+        self.pages_max = pages_max(self.pages_max, page.bytes);
         // The first one is not bounded by this: it is needed in any case.
         let bytes_max = AHEAD_BYTES_MAX / self.pages_max;
         while self.coming.len() < self.pages_max {
@@ -164,6 +162,13 @@ fn flat(url: &Url, joined: Result<Answer, tokio::task::JoinError>) -> Answer {
     })
 }
 
+/// How many pages may be on their way behind a sealed one of so many bytes, when it were `before` of them.
+fn pages_max(before: usize, page_bytes: usize) -> usize {
+    let by_size = AHEAD_BYTES_MAX / page_bytes.max(1);
+    let doubled = before.max(1) * 2;
+    doubled.min(AHEAD_PAGES_MAX).min(by_size).max(1)
+}
+
 /// Where the page behind a sealed one is, if `url` is named as a sealed page.
 fn archive_behind(url: &Url) -> Option<Url> {
     let file: ArchiveFile = url.path_segments()?.next_back()?.parse().ok()?;
@@ -176,6 +181,19 @@ fn archive_behind(url: &Url) -> Option<Url> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn i12_pages_on_their_way_are_bounded_by_their_number_and_their_bytes() {
+        let small = [2, 4, AHEAD_PAGES_MAX, AHEAD_PAGES_MAX];
+        let mut before = 0;
+        for expected in small {
+            before = pages_max(before, 1_000);
+            assert_eq!(before, expected);
+        }
+        assert_eq!(pages_max(before, AHEAD_BYTES_MAX / 3), 3);
+        assert_eq!(pages_max(before, 2 * AHEAD_BYTES_MAX), 1);
+        assert_eq!(pages_max(before, 0), AHEAD_PAGES_MAX);
+    }
 
     #[test]
     fn the_page_behind_a_sealed_one_is_guessed() {
