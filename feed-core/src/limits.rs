@@ -52,8 +52,10 @@ pub const PROBLEM_BYTES_MAX: usize = 64 << 10;
 pub const URL_BYTES_MAX: usize = 2_048;
 /// Most redirects that are followed for one document.
 pub const REDIRECTS_MAX: usize = 5;
-/// Most documents that a reader who catches up fetches before it needs them, at the same time.
-pub const AHEAD_PAGES_MAX: usize = 8;
+/// Most documents that a reader who catches up has fetched before it needs them, or has on their way.
+pub const AHEAD_PAGES_MAX: usize = 32;
+/// For how many of them it asks at the same time, at most: each takes a connection.
+pub const AHEAD_REQUESTS_MAX: usize = 8;
 /// Bytes of such documents, beside the one that comes next, at most. One that is larger than its share is fetched when it
 /// is needed.
 pub const AHEAD_BYTES_MAX: usize = 16 << 20;

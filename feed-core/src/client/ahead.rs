@@ -1,8 +1,10 @@
 //! Documents that are fetched and parsed before they are needed, several at a time while sealed pages follow each other.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
+use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
@@ -10,7 +12,7 @@ use super::error::ClientError;
 use super::fetch::{FeedClient, Fetched, Page};
 use super::options::FetchOptions;
 use crate::document::ArchiveFile;
-use crate::limits::{AHEAD_BYTES_MAX, AHEAD_PAGES_MAX};
+use crate::limits::{AHEAD_BYTES_MAX, AHEAD_PAGES_MAX, AHEAD_REQUESTS_MAX, DOCUMENT_BYTES_MAX};
 
 type Answer = Result<Fetched, ClientError>;
 
@@ -19,9 +21,11 @@ type Answer = Result<Fetched, ClientError>;
 /// The first one is where the last document led to. The URLs behind it are guessed: sealed pages are numbered. What comes
 /// from such a URL is used only if the document before it leads there, and what a guess says of failures is not believed,
 /// since nothing may be there yet. All is given up when this is dropped.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Ahead {
     coming: VecDeque<Coming>,
+    /// Who may ask the server: in the order in which they are needed, and not all of them at the same time.
+    asking: Arc<Semaphore>,
     /// How many may be on their way. It doubles with each sealed page that leads to another one, so that whoever follows
     /// a feed's end asks for nothing that is not there.
     pages_max: usize,
@@ -41,6 +45,16 @@ enum Pending {
     There(Answer),
 }
 
+impl Default for Ahead {
+    fn default() -> Self {
+        Ahead {
+            coming: VecDeque::new(),
+            asking: Arc::new(Semaphore::new(AHEAD_REQUESTS_MAX)),
+            pages_max: 0,
+        }
+    }
+}
+
 impl Ahead {
     /// Begins to fetch what `page` leads to, and what is likely to come behind that.
     pub(crate) fn begin(&mut self, client: &FeedClient, page: &Page) {
@@ -50,7 +64,8 @@ impl Ahead {
         let is_sealed = archive_behind(&page.url).is_some_and(|behind| behind == *next);
         if self.coming.front().is_none_or(|first| first.url != *next) {
             self.clear();
-            self.coming.push_back(Coming::asked(client, next.clone()));
+            let asked = self.ask(client, next.clone(), None);
+            self.coming.push_back(asked);
         }
         if !is_sealed {
             self.coming.truncate(1);
@@ -68,8 +83,26 @@ impl Ahead {
             let Some(behind) = last else {
                 return;
             };
-            self.coming
-                .push_back(Coming::guessed(client, behind, bytes_max));
+            let guessed = self.ask(client, behind, Some(bytes_max));
+            self.coming.push_back(guessed);
+        }
+    }
+
+    /// Asks for a document on a task of its own, so that it is also parsed while others are applied. One that is guessed is of
+    /// no use when it is larger than `bytes_max`; one that the last document led to is needed in any case.
+    fn ask(&self, client: &FeedClient, url: Url, bytes_max: Option<usize>) -> Coming {
+        let (client, asked, asking) = (client.clone(), url.clone(), self.asking.clone());
+        let fetch = async move {
+            // It is never closed.
+            let _asking = asking.acquire_owned().await;
+            let bytes_max = bytes_max.unwrap_or(DOCUMENT_BYTES_MAX);
+            let options = FetchOptions::default();
+            client.fetch_within(&asked, options, bytes_max).await
+        };
+        Coming {
+            url,
+            guessed: bytes_max.is_some(),
+            answer: Pending::Fetching(AbortOnDropHandle::new(tokio::spawn(fetch))),
         }
     }
 
@@ -105,32 +138,6 @@ impl Ahead {
 }
 
 impl Coming {
-    /// Asked for as the reader would.
-    fn asked(client: &FeedClient, url: Url) -> Self {
-        let (client, asked) = (client.clone(), url.clone());
-        let fetch = async move { client.fetch(&asked, FetchOptions::default()).await };
-        Coming::new(url, false, fetch)
-    }
-
-    fn guessed(client: &FeedClient, url: Url, bytes_max: usize) -> Self {
-        let (client, asked) = (client.clone(), url.clone());
-        let fetch = async move {
-            let options = FetchOptions::default();
-            client.fetch_within(&asked, options, bytes_max).await
-        };
-        Coming::new(url, true, fetch)
-    }
-
-    /// On a task of its own, so that it is also parsed while others are applied.
-    fn new(url: Url, guessed: bool, fetch: impl Future<Output = Answer> + Send + 'static) -> Self {
-        let task = AbortOnDropHandle::new(tokio::spawn(fetch));
-        Coming {
-            url,
-            guessed,
-            answer: Pending::Fetching(task),
-        }
-    }
-
     /// The answer, if it is there already.
     fn look(&mut self) -> Option<&Answer> {
         if let Pending::Fetching(task) = &mut self.answer
@@ -164,7 +171,8 @@ fn flat(url: &Url, joined: Result<Answer, tokio::task::JoinError>) -> Answer {
 
 /// How many pages may be on their way behind a sealed one of so many bytes, when it were `before` of them.
 fn pages_max(before: usize, page_bytes: usize) -> usize {
-    let by_size = AHEAD_BYTES_MAX / page_bytes.max(1);
+    // Each may be twice as large as the last one.
+    let by_size = AHEAD_BYTES_MAX / (2 * page_bytes).max(1);
     let doubled = before.max(1) * 2;
     doubled.min(AHEAD_PAGES_MAX).min(by_size).max(1)
 }
@@ -184,13 +192,13 @@ mod tests {
 
     #[test]
     fn i12_pages_on_their_way_are_bounded_by_their_number_and_their_bytes() {
-        let small = [2, 4, AHEAD_PAGES_MAX, AHEAD_PAGES_MAX];
         let mut before = 0;
-        for expected in small {
+        for expected in [2, 4, 8, 16, 32, 32] {
             before = pages_max(before, 1_000);
             assert_eq!(before, expected);
         }
-        assert_eq!(pages_max(before, AHEAD_BYTES_MAX / 3), 3);
+        assert_eq!(before, AHEAD_PAGES_MAX);
+        assert_eq!(pages_max(before, AHEAD_BYTES_MAX / 6), 3);
         assert_eq!(pages_max(before, 2 * AHEAD_BYTES_MAX), 1);
         assert_eq!(pages_max(before, 0), AHEAD_PAGES_MAX);
     }

@@ -50,9 +50,9 @@ pub(super) struct Batch {
     pub(super) from: Option<Cursor>,
     pub(super) head: Option<Cursor>,
     /// Those that are applied here; in between there may be some of other partitions, which are only passed.
-    pub(super) events: Arc<[Event]>,
+    pub(super) events: Arc<Vec<Event>>,
     /// How far the cursor gets by the first 0, 1, 2 … of them: up to the next one that is applied here.
-    pub(super) ends: Arc<[Option<End>]>,
+    pub(super) ends: Arc<Vec<Option<End>>>,
     pub(super) rules: Arc<Rules>,
     /// Keys of which an event is parked.
     pub(super) blocked: Arc<HashSet<String>>,

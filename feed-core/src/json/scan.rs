@@ -200,7 +200,7 @@ fn special(json: &[u8], at: usize) -> Option<usize> {
         next += 8;
     }
     let rest = &json[next..];
-    let end = memchr2(b'"', b'\\', rest)?;
+    let end = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
     // One pass for each, since both look at many bytes at a time: the smallest of all is found without looking at each.
     let smallest = rest[..end]
         .iter()
@@ -209,7 +209,7 @@ fn special(json: &[u8], at: usize) -> Option<usize> {
         let is_control = |byte: &u8| *byte < b' ';
         return rest.iter().position(is_control).map(|index| next + index);
     }
-    Some(next + end)
+    (end < rest.len()).then_some(next + end)
 }
 
 fn is_special(byte: u8) -> bool {
