@@ -223,7 +223,8 @@ fn specials(word: u64) -> u64 {
     const HIGHS: u64 = ONES << 7;
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
     let below_space = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-    zeros(word ^ ONES * b'"' as u64) | zeros(word ^ ONES * b'\\' as u64) | below_space
+    let all = |byte: u8| ONES * u64::from(byte);
+    zeros(word ^ all(b'"')) | zeros(word ^ all(b'\\')) | below_space
 }
 
 #[cfg(test)]
