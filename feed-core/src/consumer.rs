@@ -10,7 +10,7 @@
 //! | `instance.rs`, `team.rs`, `sharing.rs` | an instance and its share of the partitions: stepped, run, computed |
 //! | `run.rs` | a worker's loop: decides only how long to wait |
 //! | `step.rs`, `taking.rs` | one step of a worker: take its partition, then fetch, apply or replay; how it is taken and let go |
-//! | `fetching.rs` | the way to the feed: which document is next, one fetched ahead |
+//! | `fetching.rs` | the way to the feed: which document is next, some fetched ahead |
 //! | `applying.rs`, `apply.rs` | cutting batches and deciding on failures; a batch's transaction |
 //! | `replay.rs` | parked events, key by key |
 //! | `partition.rs`, `resizing.rs` | which events belong together; changing the number of partitions |

@@ -4,13 +4,20 @@
 //! is ordered as a text, as the Sequence extension asks), `epoch`, `check`, `recorded` and `version`. JSON data
 //! is carried as the very text that the producer gave, so numbers and the order of members survive.
 
+mod ours;
+#[cfg(feature = "client")]
+mod pieces;
 mod read;
+mod scalar;
+mod scan;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
-pub use read::{read_batch, read_event};
+#[cfg(feature = "client")]
+pub(crate) use pieces::Pieces;
+pub use read::{read_batch, read_batch_shared, read_event};
 pub use write::{write_batch, write_event};
 
 /// The version of CloudEvents that is written and read.

@@ -52,6 +52,13 @@ pub const PROBLEM_BYTES_MAX: usize = 64 << 10;
 pub const URL_BYTES_MAX: usize = 2_048;
 /// Most redirects that are followed for one document.
 pub const REDIRECTS_MAX: usize = 5;
+/// Most documents that a reader who catches up has fetched before it needs them, or has on their way.
+pub const AHEAD_PAGES_MAX: usize = 32;
+/// For how many of them it asks at the same time, at most: each takes a connection.
+pub const AHEAD_REQUESTS_MAX: usize = 8;
+/// Bytes of such documents, beside the one that comes next, at most. One that is larger than its share is fetched when it
+/// is needed.
+pub const AHEAD_BYTES_MAX: usize = 16 << 20;
 /// Longest time one request of the client may take, in milliseconds.
 pub const CLIENT_REQUEST_MS_MAX: u64 = 30_000;
 /// Longest time that the client asks a server to wait while there is nothing new, in milliseconds.
@@ -161,7 +168,9 @@ pub const WAL_BYTES_WARN: u64 = 128 << 20;
 pub const CONFLICT_TRIES_MAX: u32 = 5;
 
 /// Events that a consumer applies in one transaction at most.
-pub const BATCH_EVENTS_MAX: usize = 100;
+pub const BATCH_EVENTS_MAX: usize = 1_000;
+/// Parked events of one ordering key that are replayed in one transaction at most.
+pub const REPLAYED_EVENTS_MAX: usize = 100;
 /// After this time a batch takes no further event, in milliseconds (invariant I6 allows 50).
 pub const BATCH_MS_MAX: u64 = 20;
 /// Time between two polls of a consumer that has caught up, in milliseconds, unless told otherwise or the server waits.

@@ -1,5 +1,6 @@
 //! Bodies, bounded while they come, and what is wrong with a connection.
 
+use bytes::Bytes;
 use http::{HeaderMap, header};
 use reqwest::Response;
 use url::Url;
@@ -10,33 +11,55 @@ use super::resolver::NotPublic;
 /// Room that is made for a body because its header announces it, in bytes.
 const BODY_BYTES_BELIEVED: u64 = 1 << 20;
 
-/// Reads the body, and stops as soon as it is larger than it may be, whatever its header said.
-pub(super) async fn bounded_body(
+/// Hands on the body piece by piece as it comes, and stops as soon as it is larger than it may be, whatever its header said.
+/// Returns how many bytes it has.
+pub(super) async fn each_piece(
     url: &Url,
     mut response: Response,
     bytes_max: usize,
-) -> Result<Vec<u8>, ClientError> {
+    mut take: impl FnMut(Bytes),
+) -> Result<usize, ClientError> {
     let limit = || ClientError::Limit {
         url: url.to_string(),
         what: "bytes",
         max: bytes_max,
     };
-    let announced = response.content_length().unwrap_or(0);
-    if announced > bytes_max as u64 {
+    if response.content_length().unwrap_or(0) > bytes_max as u64 {
         return Err(limit());
     }
-    // Believed only so far: a server may announce what it never sends.
-    let mut body = Vec::with_capacity(announced.min(BODY_BYTES_BELIEVED) as usize);
-    while let Some(chunk) = response
+    let mut bytes = 0;
+    while let Some(piece) = response
         .chunk()
         .await
         .map_err(|error| connection(url, &error))?
     {
-        if body.len() + chunk.len() > bytes_max {
+        bytes += piece.len();
+        if bytes > bytes_max {
             return Err(limit());
         }
-        body.extend_from_slice(&chunk);
+        take(piece);
     }
+    Ok(bytes)
+}
+
+/// How many bytes a body seems to have: for how much to make room.
+pub(super) fn believed_bytes(response: &Response) -> usize {
+    // Believed only so far: a server may announce what it never sends.
+    let announced = response.content_length().unwrap_or(0);
+    announced.min(BODY_BYTES_BELIEVED) as usize
+}
+
+/// Reads the body, within the same bound.
+pub(super) async fn bounded_body(
+    url: &Url,
+    response: Response,
+    bytes_max: usize,
+) -> Result<Vec<u8>, ClientError> {
+    let mut body = Vec::with_capacity(believed_bytes(&response));
+    each_piece(url, response, bytes_max, |piece| {
+        body.extend_from_slice(&piece);
+    })
+    .await?;
     Ok(body)
 }
 

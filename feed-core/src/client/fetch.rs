@@ -7,7 +7,7 @@ use reqwest::{Response, redirect};
 use url::Url;
 
 use super::addresses::{AllowedAddresses, literal, special_purpose};
-use super::body::{bounded_body, connection, error_chain, text};
+use super::body::{believed_bytes, bounded_body, connection, each_piece, error_chain, text};
 use super::error::{ClientError, ProblemBody};
 use super::link;
 use super::options::{ClientOptions, FetchOptions};
@@ -59,6 +59,8 @@ pub struct Page {
     /// than it was asked to; none when it was not asked to, or does not wait: then the reader has to wait by itself
     /// before it asks again.
     pub waited: Option<Duration>,
+    /// Bytes of its body, after decoding.
+    pub(crate) bytes: usize,
 }
 
 impl FeedClient {
@@ -132,11 +134,21 @@ impl FeedClient {
         url: &Url,
         options: FetchOptions<'_>,
     ) -> Result<Fetched, ClientError> {
+        self.fetch_within(url, options, DOCUMENT_BYTES_MAX).await
+    }
+
+    /// Fetches a document that is of no use when it is larger than `bytes_max`.
+    pub(super) async fn fetch_within(
+        &self,
+        url: &Url,
+        options: FetchOptions<'_>,
+        bytes_max: usize,
+    ) -> Result<Fetched, ClientError> {
         let wait = options.wait.unwrap_or_default();
         // What the server takes to answer comes on top of what it was asked to wait.
         let limit = self.options.timeout.saturating_add(wait.min(WAIT_MAX));
         // One limit for all: each redirect and each byte of a body may come just in time, and there may be many.
-        let fetched = tokio::time::timeout(limit, self.follow(url, options)).await;
+        let fetched = tokio::time::timeout(limit, self.follow(url, options, bytes_max)).await;
         fetched.unwrap_or_else(|_| {
             Err(ClientError::Timeout {
                 url: url.to_string(),
@@ -146,7 +158,12 @@ impl FeedClient {
     }
 
     /// Follows redirects until a document comes.
-    async fn follow(&self, url: &Url, options: FetchOptions<'_>) -> Result<Fetched, ClientError> {
+    async fn follow(
+        &self,
+        url: &Url,
+        options: FetchOptions<'_>,
+        bytes_max: usize,
+    ) -> Result<Fetched, ClientError> {
         let mut at = self.own(&self.feed, url.as_str())?;
         for redirects in 0..=REDIRECTS_MAX {
             // A tag belongs to the first URL only.
@@ -155,7 +172,7 @@ impl FeedClient {
             let response = self.get(&at, options).await?;
             match response.status() {
                 StatusCode::OK => {
-                    let mut page = self.read(at, response, redirects > 0).await?;
+                    let mut page = self.read(at, response, bytes_max, redirects > 0).await?;
                     // What it says of a wait that nobody asked for, or of a longer one, is no reason to come at once.
                     page.waited = options
                         .wait
@@ -182,6 +199,9 @@ impl FeedClient {
             .http
             .get(url.clone())
             .header(header::ACCEPT, self.accept());
+        if !self.options.compression.is_asked_of(&self.feed) {
+            request = request.header(header::ACCEPT_ENCODING, "identity");
+        }
         if let Some(token) = &self.options.bearer_token {
             request = request.bearer_auth(token);
         }
@@ -220,18 +240,28 @@ impl FeedClient {
         &self,
         url: Url,
         response: Response,
+        bytes_max: usize,
         redirected: bool,
     ) -> Result<Page, ClientError> {
         let headers = response.headers().clone();
         let format = format_of(&url, &headers)?;
         check_decoded(&url, &headers)?;
-        let body = bounded_body(&url, response, DOCUMENT_BYTES_MAX).await?;
-        let read = match format {
-            Format::Atom => atom::read_feed(&body),
-            Format::Json => json::read_batch(&body).map(|events| ReadDocument {
-                events,
-                ..Default::default()
-            }),
+        let (bytes, read) = match format {
+            Format::Atom => {
+                let body = bounded_body(&url, response, bytes_max).await?;
+                (body.len(), atom::read_feed(&body))
+            }
+            Format::Json => {
+                // Parsed while the rest is on its way, and not put together.
+                let mut pieces = json::Pieces::new(believed_bytes(&response));
+                let bytes =
+                    each_piece(&url, response, bytes_max, |piece| pieces.push(piece)).await?;
+                let read = pieces.finish().map(|events| ReadDocument {
+                    events,
+                    ..Default::default()
+                });
+                (bytes, read)
+            }
         };
         let mut document = read.map_err(|source| ClientError::Document {
             url: url.to_string(),
@@ -264,6 +294,7 @@ impl FeedClient {
             next,
             etag,
             waited: waited(&headers),
+            bytes,
         })
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use url::{Host, Url};
+
 use super::addresses::AllowedAddresses;
 use crate::document::Format;
 use crate::event::SubscriptionName;
@@ -19,6 +21,8 @@ pub struct ClientOptions {
     pub timeout: Duration,
     /// Which addresses may be connected to; any unless set.
     pub addresses: AllowedAddresses,
+    /// Whether documents are asked for compressed; where it pays, unless set.
+    pub compression: Compression,
     /// Told to the feed with every request, so that its operators see who follows it and how far behind
     /// (`Feed-Subscription`); nothing unless set.
     pub subscription: Option<SubscriptionName>,
@@ -31,8 +35,48 @@ impl Default for ClientOptions {
             bearer_token: None,
             timeout: Duration::from_millis(CLIENT_REQUEST_MS_MAX),
             addresses: AllowedAddresses::default(),
+            compression: Compression::default(),
             subscription: None,
         }
+    }
+}
+
+/// Whether a client asks for compressed documents (`Accept-Encoding`, RFC 9110, section 12.5.3). What comes compressed is
+/// read in any case.
+///
+/// ```
+/// use feed_core::client::{ClientOptions, Compression};
+/// let within_one_rack = ClientOptions { compression: Compression::Never, ..ClientOptions::default() };
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compression {
+    /// Where it pays, as far as that can be told: not from a feed whose URL names this machine (`localhost`, or an address
+    /// of loopback), where copying bytes is cheaper than making fewer of them.
+    #[default]
+    WhereItPays,
+    /// From every feed: for links that are slow or paid for by the byte.
+    Always,
+    /// From none: for fast links, on which a page is there sooner than its compression is undone.
+    Never,
+}
+
+impl Compression {
+    /// Whether documents of this feed are asked for compressed.
+    pub(super) fn is_asked_of(self, feed: &Url) -> bool {
+        match self {
+            Compression::WhereItPays => !is_this_machine(feed),
+            Compression::Always => true,
+            Compression::Never => false,
+        }
+    }
+}
+
+fn is_this_machine(feed: &Url) -> bool {
+    match feed.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 
@@ -55,4 +99,25 @@ pub struct FetchOptions<'a> {
     /// whole seconds, cut at [`CLIENT_WAIT_MS_MAX`](crate::limits::CLIENT_WAIT_MS_MAX). The document may take that
     /// much longer.
     pub wait: Option<Duration>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_not_asked_to_compress() {
+        for (feed, paid) in [
+            ("http://127.0.0.1:8081/feeds/orders", false),
+            ("http://localhost/feeds/orders", false),
+            ("https://[::1]/feeds/orders", false),
+            ("http://10.0.0.7/feeds/orders", true),
+            ("https://orders.example/feeds/orders", true),
+        ] {
+            let feed = Url::parse(feed).unwrap();
+            assert_eq!(Compression::WhereItPays.is_asked_of(&feed), paid, "{feed}");
+            assert!(Compression::Always.is_asked_of(&feed));
+            assert!(!Compression::Never.is_asked_of(&feed));
+        }
+    }
 }

@@ -50,9 +50,9 @@ pub(super) struct Batch {
     pub(super) from: Option<Cursor>,
     pub(super) head: Option<Cursor>,
     /// Those that are applied here; in between there may be some of other partitions, which are only passed.
-    pub(super) events: Arc<[Event]>,
+    pub(super) events: Arc<Vec<Event>>,
     /// How far the cursor gets by the first 0, 1, 2 … of them: up to the next one that is applied here.
-    pub(super) ends: Arc<[Option<End>]>,
+    pub(super) ends: Arc<Vec<Option<End>>>,
     pub(super) rules: Arc<Rules>,
     /// Keys of which an event is parked.
     pub(super) blocked: Arc<HashSet<String>>,
@@ -207,8 +207,9 @@ impl Batch {
             progress.duplicates += 1;
             return Ok(1);
         }
-        let key = self.rules.ordering.of(event);
-        if self.blocked.contains(&key) && !planted(Bug::WaitingNotHeld) {
+        if let Some(key) = self.blocked_key(event)
+            && !planted(Bug::WaitingNotHeld)
+        {
             storage::events::keep(tx, &self.part.name, &waiting(event, &key)).await?;
             progress.waiting += 1;
             return Ok(1);
@@ -250,13 +251,22 @@ impl Batch {
         };
         let mut length = 1;
         for event in &events[1..] {
-            let blocked = self.blocked.contains(&self.rules.ordering.of(event));
+            let blocked = self.blocked_key(event).is_some();
             if event.event_type != first.event_type || blocked || !self.is_new(tx, event).await? {
                 break;
             }
             length += 1;
         }
         Ok(&events[..length])
+    }
+
+    /// The event's ordering key, if one is parked that has the same; mostly none is, and then no key is computed.
+    fn blocked_key(&self, event: &Event) -> Option<String> {
+        if self.blocked.is_empty() {
+            return None;
+        }
+        let key = self.rules.ordering.of(event);
+        self.blocked.contains(&key).then_some(key)
     }
 
     async fn is_new(&self, tx: &mut Tx<'_>, event: &Event) -> Result<bool, StoreError> {

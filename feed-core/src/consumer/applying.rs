@@ -91,7 +91,8 @@ impl Worker {
             }
             limit = limit.min(room.max(1));
         }
-        let (mut events, mut ends) = (Vec::new(), vec![None]);
+        let about = limit.min(self.fetched.len());
+        let (mut events, mut ends) = (Vec::with_capacity(about), vec![None]);
         for (index, event) in coming().enumerate() {
             if owns(event) {
                 // An event for which another system is called begins a batch: all before it is committed by then.
@@ -116,8 +117,8 @@ impl Worker {
             lease_for: self.options.lease,
             from: held.cursor,
             head: self.fetching.as_ref().and_then(|fetching| fetching.head()),
-            events: events.into(),
-            ends: ends.into(),
+            events: Arc::new(events),
+            ends: Arc::new(ends),
             rules: self.rules.clone(),
             blocked: held.blocked.clone(),
             retried: held.retrying,

@@ -1,12 +1,12 @@
-//! The consumer's way to its feed: which document comes next, one of them fetched ahead, all of them verified.
+//! The consumer's way to its feed: which document comes next, some of them fetched ahead, all of them verified.
 
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
 use super::error::{ConsumerError, Halt, cursor_text};
+use crate::client::ahead::Ahead;
 use crate::client::{
     ClientError, FeedClient, FetchOptions, Fetched, Page, Seen, VerifyError, verify,
 };
@@ -23,8 +23,10 @@ pub(super) struct Fetching {
     next: Option<Url>,
     /// The ETag of the last document at `next`.
     etag: Option<String>,
-    /// The document at `next`, while the present one is applied.
-    ahead: Option<Ahead>,
+    /// The document at `next` and those behind it, while the present one is applied.
+    ahead: Ahead,
+    /// What was wrong with a document that was taken before it was needed.
+    failed: Option<ConsumerError>,
     /// Whether the last document had nothing behind it.
     caught_up: bool,
     /// The last document did not follow on, so the next one is asked for past all caches.
@@ -39,19 +41,14 @@ pub(super) struct Fetching {
     plain_until: Option<Instant>,
 }
 
-/// A document that is fetched before it is needed. It is given up when this is dropped.
-struct Ahead {
-    url: Url,
-    task: AbortOnDropHandle<Result<Fetched, ClientError>>,
-}
-
 impl Fetching {
     pub(super) fn new(client: FeedClient) -> Self {
         Fetching {
             client,
             next: None,
             etag: None,
-            ahead: None,
+            ahead: Ahead::default(),
+            failed: None,
             caught_up: false,
             doubtful: false,
             left_out: false,
@@ -69,7 +66,8 @@ impl Fetching {
     pub(super) fn start_over(&mut self) {
         self.next = None;
         self.etag = None;
-        self.ahead = None;
+        self.ahead.clear();
+        self.failed = None;
         self.caught_up = false;
     }
 
@@ -96,6 +94,9 @@ impl Fetching {
         cursor: Option<Cursor>,
         wait: Option<Duration>,
     ) -> Result<Vec<Event>, ConsumerError> {
+        if let Some(failed) = self.failed.take() {
+            return Err(failed);
+        }
         let tail = || {
             self.client
                 .tail(&cursor.map_or(After::Start, After::Cursor))
@@ -103,9 +104,9 @@ impl Fetching {
         let by_link = self.next.is_some();
         let url = self.next.clone().unwrap_or_else(tail);
         self.waited = false;
-        let fetched = match self.ahead.take() {
-            Some(ahead) if ahead.url == url => ahead.finish().await,
-            _ => self.ask(&url, wait).await,
+        let fetched = match self.ahead.take(&url).await {
+            Some(fetched) => fetched,
+            None => self.ask(&url, wait).await,
         };
         match fetched {
             Ok(Fetched::NotModified) => Ok(Vec::new()),
@@ -131,6 +132,25 @@ impl Fetching {
                     .into(),
                     error => error.into(),
                 })
+            }
+        }
+    }
+
+    /// Adds the events of documents that are there already to those of the first one, up to about `limit`, so that they are
+    /// applied together. It waits for nothing.
+    pub(super) async fn add_fetched(&mut self, events: &mut Vec<Event>, limit: usize) {
+        while events.len() < limit
+            && let Some(last) = events.last().map(Event::cursor)
+            && self.next.as_ref().is_some_and(|next| self.ahead.has(next))
+        {
+            match self.fetch(Some(last), None).await {
+                Ok(more) if more.is_empty() => break,
+                Ok(more) => events.extend(more),
+                Err(error) => {
+                    // The events before it are good: it is told when they are applied.
+                    self.failed = Some(error);
+                    break;
+                }
             }
         }
     }
@@ -171,12 +191,14 @@ impl Fetching {
             .next
             .as_ref()
             .map_or(events.is_empty(), |next| next == asked);
-        self.etag = page.etag.filter(|_| again);
+        self.etag = page.etag.take().filter(|_| again);
+        if self.caught_up || events.is_empty() {
+            self.ahead.clear();
+        } else {
+            self.ahead.begin(&self.client, &page);
+        }
         // Without a link, as in a sealed page that came without its headers, the way on follows from the cursor.
         self.next = page.next;
-        if let (Some(next), false, false) = (&self.next, self.caught_up, events.is_empty()) {
-            self.ahead = Some(Ahead::begin(&self.client, next.clone()));
-        }
         Ok(events)
     }
 
@@ -235,27 +257,6 @@ impl Fetching {
             url: url.to_string(),
             source: reason,
         }
-    }
-}
-
-impl Ahead {
-    fn begin(client: &FeedClient, url: Url) -> Self {
-        let (client, asked) = (client.clone(), url.clone());
-        let fetch = async move { client.fetch(&asked, FetchOptions::default()).await };
-        Ahead {
-            url,
-            task: AbortOnDropHandle::new(tokio::spawn(fetch)),
-        }
-    }
-
-    async fn finish(self) -> Result<Fetched, ClientError> {
-        let url = self.url.to_string();
-        self.task.await.unwrap_or_else(|error| {
-            Err(ClientError::Connection {
-                url,
-                reason: format!("fetching ahead failed: {error}"),
-            })
-        })
     }
 }
 

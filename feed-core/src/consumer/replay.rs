@@ -19,7 +19,7 @@ use super::subscription::SubscriptionEvent;
 use crate::error::StoreError;
 use crate::faults::{Bug, Point, at, planted, wall_clock};
 use crate::limits::{
-    BACKOFF_MS_MAX, BATCH_EVENTS_MAX, BATCH_MS_MAX, LASTING_TRIES_MAX, RETRY_AFTER_MS_MAX,
+    BACKOFF_MS_MAX, BATCH_MS_MAX, LASTING_TRIES_MAX, REPLAYED_EVENTS_MAX, RETRY_AFTER_MS_MAX,
 };
 use crate::store::{Store, Tx};
 
@@ -111,7 +111,7 @@ impl Worker {
                     return Ok(Due::Later(wait));
                 }
                 let events =
-                    storage::events::of_key(tx, &part.name, &key, BATCH_EVENTS_MAX).await?;
+                    storage::events::of_key(tx, &part.name, &key, REPLAYED_EVENTS_MAX).await?;
                 Ok(Due::Now(key, events))
             })
             .await

@@ -16,6 +16,7 @@ use super::partition::Part;
 use super::state::SubscriptionState;
 use super::storage::Doing;
 use crate::event::{Event, EventId};
+use crate::limits::BATCH_EVENTS_MAX;
 use crate::position::Cursor;
 use crate::store::Store;
 
@@ -172,7 +173,12 @@ impl Worker {
             lease_for: self.options.lease,
         };
         let cursor = held.cursor;
-        let Ok(fetched) = keeper.while_held(held, fetching.fetch(cursor, wait)).await else {
+        let fetch = async {
+            let mut events = fetching.fetch(cursor, wait).await?;
+            fetching.add_fetched(&mut events, BATCH_EVENTS_MAX).await;
+            Ok::<_, ConsumerError>(events)
+        };
+        let Ok(fetched) = keeper.while_held(held, fetch).await else {
             self.let_go();
             return Ok(StepOutcome::Superseded);
         };

@@ -56,6 +56,17 @@ pub struct ArchiveFile {
     pub format: Format,
 }
 
+impl ArchiveFile {
+    /// The page behind this one, in the same representation.
+    #[must_use]
+    pub fn next(self) -> ArchiveFile {
+        ArchiveFile {
+            page: self.page.next(),
+            ..self
+        }
+    }
+}
+
 impl fmt::Display for ArchiveFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

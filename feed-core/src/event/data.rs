@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -15,10 +16,13 @@ const JSON: &str = "application/json";
 ///
 /// JSON data is checked to be JSON when it enters, and then kept and handed on as the text that it was,
 /// without the white space around it.
+///
+/// A clone shares the bytes. Those of an event that a client has read may be a part of what was received with it, which is
+/// kept as long as any of its data is: whoever keeps few events of many copies what they need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Data {
     content_type: Cow<'static, str>,
-    bytes: Vec<u8>,
+    bytes: Bytes,
 }
 
 impl Data {
@@ -29,7 +33,7 @@ impl Data {
     pub fn json(value: &impl serde::Serialize) -> Result<Self, serde_json::Error> {
         Ok(Data {
             content_type: Cow::Borrowed(JSON),
-            bytes: serde_json::to_vec(value)?,
+            bytes: serde_json::to_vec(value)?.into(),
         })
     }
 
@@ -37,7 +41,15 @@ impl Data {
     pub(crate) fn from_raw(raw: &RawValue) -> Self {
         Data {
             content_type: Cow::Borrowed(JSON),
-            bytes: raw.get().as_bytes().to_vec(),
+            bytes: Bytes::copy_from_slice(raw.get().as_bytes()),
+        }
+    }
+
+    /// JSON text that is already checked, and shared with the document that it stands in.
+    pub(crate) fn from_checked(bytes: Bytes) -> Self {
+        Data {
+            content_type: Cow::Borrowed(JSON),
+            bytes,
         }
     }
 
@@ -59,7 +71,7 @@ impl Data {
             } else {
                 Cow::Owned(content_type.to_owned())
             },
-            bytes,
+            bytes: bytes.into(),
         };
         if data.is_json() {
             let raw: &RawValue = serde_json::from_slice(&data.bytes).map_err(|_| {
@@ -70,7 +82,7 @@ impl Data {
                 )
             })?;
             if raw.get().len() != data.bytes.len() {
-                data.bytes = raw.get().as_bytes().to_vec();
+                data.bytes = Bytes::copy_from_slice(raw.get().as_bytes());
             }
         }
         Ok(data)
@@ -81,7 +93,7 @@ impl Data {
     pub(crate) fn stored(content_type: Option<String>, bytes: Vec<u8>) -> Self {
         Data {
             content_type: content_type.map_or(Cow::Borrowed(JSON), Cow::Owned),
-            bytes,
+            bytes: bytes.into(),
         }
     }
 
@@ -103,6 +115,9 @@ impl Data {
 
     /// Whether the media type says JSON (RFC 6839, section 3.1 for the suffix).
     pub fn is_json(&self) -> bool {
+        if self.content_type == JSON {
+            return true;
+        }
         let essence = self
             .content_type
             .split(';')

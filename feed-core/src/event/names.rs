@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use smol_str::SmolStr;
+
 use crate::error::InvalidValue;
 use crate::limits::{
     ATTRIBUTE_BYTES_MAX, EVENT_TYPE_BYTES_MAX, EXTENSION_NAME_BYTES_MAX, FEED_NAME_BYTES_MAX,
@@ -13,21 +15,23 @@ use crate::limits::{
 macro_rules! checked_text {
     ($(#[$doc:meta])* $name:ident, $what:literal, $allowed:literal, $check:expr) => {
         $(#[$doc])*
+        ///
+        /// Short ones, of 23 bytes or fewer, take no memory of their own; longer ones are shared by their clones.
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Box<str>);
+        pub struct $name(SmolStr);
 
         impl $name {
             #[doc = concat!("Takes ", $allowed, ".")]
             ///
             /// # Errors
             /// When the text is anything else.
-            pub fn new(text: impl Into<Box<str>>) -> Result<Self, InvalidValue> {
-                let text = text.into();
+            pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidValue> {
+                let text = text.as_ref();
                 let check: fn(&str) -> bool = $check;
-                if check(&text) {
-                    Ok($name(text))
+                if check(text) {
+                    Ok($name(SmolStr::new(text)))
                 } else {
-                    Err(InvalidValue::new($what, &text, $allowed))
+                    Err(InvalidValue::new($what, text, $allowed))
                 }
             }
 

@@ -5,12 +5,14 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::de::StrRead;
 use serde_json::value::RawValue;
 
-use super::{FORMAT, SPEC_VERSION};
+use super::scalar::Scalar;
+use super::{FORMAT, SPEC_VERSION, ours};
 use crate::document::DocumentError;
 use crate::event::{Attribute, Data, Event, Extension, Partial};
 use crate::limits::{DOCUMENT_EVENTS_MAX, EXTENSIONS_MAX};
@@ -19,7 +21,7 @@ use crate::limits::{DOCUMENT_EVENTS_MAX, EXTENSIONS_MAX};
 const MEMBERS_MAX: usize = 18 + EXTENSIONS_MAX;
 
 /// Media type of data that says none (CloudEvents JSON format, section 3.1.1).
-const CONTENT_TYPE_DEFAULT: &str = "application/json";
+pub(super) const CONTENT_TYPE_DEFAULT: &str = "application/json";
 
 /// Reads a batch (CloudEvents 1.0 JSON format, section 4).
 ///
@@ -30,6 +32,22 @@ const CONTENT_TYPE_DEFAULT: &str = "application/json";
 /// When the bytes are not a JSON array in UTF-8 without a byte order mark, an event in it is not valid, or there
 /// are more than [`DOCUMENT_EVENTS_MAX`].
 pub fn read_batch(bytes: &[u8]) -> Result<Vec<Event>, DocumentError> {
+    read_batch_shared(&Bytes::copy_from_slice(bytes))
+}
+
+/// Reads a batch as [`read_batch`] does. The JSON data of its events is a part of `bytes` where it can be, and not a copy.
+///
+/// # Errors
+/// As [`read_batch`].
+pub fn read_batch_shared(bytes: &Bytes) -> Result<Vec<Event>, DocumentError> {
+    match ours::read_batch(bytes) {
+        Some(events) => Ok(events),
+        None => read_any_batch(bytes),
+    }
+}
+
+/// Reads a batch however it is laid out.
+pub(super) fn read_any_batch(bytes: &[u8]) -> Result<Vec<Event>, DocumentError> {
     read(bytes, |json, progress| {
         json.deserialize_seq(Batch { progress })
     })
@@ -262,15 +280,15 @@ impl<'de> Members<'de> {
             (None, None) => None,
             (Some(_), Some(_)) => return Err("both data and data_base64".to_owned()),
             (Some(raw), None) if content_type == CONTENT_TYPE_DEFAULT => Some(Data::from_raw(raw)),
-            (Some(raw), None) => Some(json_data(content_type, raw)?),
+            (Some(raw), None) => Some(json_data(content_type, raw.get().as_bytes())?),
             (None, Some(text)) => Some(binary_data(content_type, &text)?),
         };
         self.event.finish(data)
     }
 }
 
-fn json_data(content_type: &str, raw: &RawValue) -> Result<Data, String> {
-    let data = Data::new(content_type, raw.get().into()).map_err(|error| error.to_string())?;
+pub(super) fn json_data(content_type: &str, json: &[u8]) -> Result<Data, String> {
+    let data = Data::new(content_type, json.to_vec()).map_err(|error| error.to_string())?;
     if data.is_json() {
         Ok(data)
     } else {
@@ -278,7 +296,7 @@ fn json_data(content_type: &str, raw: &RawValue) -> Result<Data, String> {
     }
 }
 
-fn binary_data(content_type: &str, text: &str) -> Result<Data, String> {
+pub(super) fn binary_data(content_type: &str, text: &str) -> Result<Data, String> {
     let bytes = STANDARD
         .decode(text)
         .map_err(|error| format!("data_base64: {error}"))?;
@@ -288,70 +306,6 @@ fn binary_data(content_type: &str, text: &str) -> Result<Data, String> {
 /// A text that is borrowed from the document where it has no escapes.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// The values that attributes have in JSON.
-enum Scalar<'a> {
-    Null,
-    Boolean(bool),
-    Integer(i64),
-    Text(Cow<'a, str>),
-    /// An array, an object or another number.
-    Other,
-}
-
-impl<'de> Deserialize<'de> for Scalar<'de> {
-    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        json.deserialize_any(ScalarVisitor)
-    }
-}
-
-struct ScalarVisitor;
-
-impl<'de> Visitor<'de> for ScalarVisitor {
-    type Value = Scalar<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Null)
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Boolean(value))
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Integer(value))
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Scalar<'de>, E> {
-        Ok(i64::try_from(value).map_or(Scalar::Other, Scalar::Integer))
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Other)
-    }
-
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Scalar<'de>, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Scalar::Other)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar<'de>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Scalar::Other)
-    }
-}
 
 fn attribute_of(name: &str) -> Option<Attribute> {
     ATTRIBUTES

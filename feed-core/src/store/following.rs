@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use smol_str::{SmolStr, format_smolstr};
+
 use crate::event::{Event, EventId, NewEvent};
 use crate::faults::{Bug, planted};
 
@@ -13,7 +15,7 @@ pub(crate) enum Following {
     /// Something that a handler is called for.
     Handled {
         /// Whose handler it is: a subscription, or a kind of timers.
-        scope: String,
+        scope: SmolStr,
         /// Which event or timer; none as long as a handler of several events did not say.
         cause: Option<Cause>,
         /// How many follow-ups each has by now: a handler of several may come back to one.
@@ -26,7 +28,41 @@ pub(crate) enum Following {
 pub(crate) struct Cause {
     /// With the scope, what the ids of events derive from that are appended.
     id: EventId,
-    origin: Origin,
+    from: ComesFrom,
+}
+
+/// Where it comes from. What follows from an event is made out only when something does: most handlers append nothing.
+#[derive(Debug, Clone)]
+enum ComesFrom {
+    Event {
+        correlationid: Option<String>,
+        traceparent: Option<String>,
+    },
+    #[cfg(feature = "client")]
+    Timer(Origin),
+}
+
+impl Cause {
+    fn event(event: &Event) -> Self {
+        Cause {
+            id: event.id,
+            from: ComesFrom::Event {
+                correlationid: event.correlationid.clone(),
+                traceparent: event.traceparent.clone(),
+            },
+        }
+    }
+
+    fn origin(&self) -> Origin {
+        match &self.from {
+            ComesFrom::Event {
+                correlationid,
+                traceparent,
+            } => Origin::of_event(self.id, correlationid.as_deref(), traceparent.clone()),
+            #[cfg(feature = "client")]
+            ComesFrom::Timer(origin) => origin.clone(),
+        }
+    }
 }
 
 /// Where an event or a timer comes from, as events carry it on.
@@ -38,13 +74,18 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// What follows from `event`: an event that begins a conversation names it.
+    /// What follows from `event`.
+    #[cfg(feature = "client")]
     pub(crate) fn of(event: &Event) -> Self {
-        let own = || event.id.to_string();
+        Cause::event(event).origin()
+    }
+
+    /// An event that begins a conversation names it.
+    fn of_event(id: EventId, correlationid: Option<&str>, traceparent: Option<String>) -> Self {
         Origin {
-            causationid: Some(event.id),
-            correlationid: Some(event.correlationid.clone().unwrap_or_else(own)),
-            traceparent: event.traceparent.clone(),
+            causationid: Some(id),
+            correlationid: Some(correlationid.map_or_else(|| id.to_string(), str::to_owned)),
+            traceparent,
         }
     }
 
@@ -63,15 +104,19 @@ impl Origin {
 impl Following {
     /// An event of this subscription; which one is said by [`Tx::follow`](crate::Tx::follow).
     pub(crate) fn subscription(subscription: &str) -> Self {
-        Following::handled(subscription.to_owned(), None)
+        Following::handled(subscription.into(), None)
     }
 
     /// A timer that fires. No subscription has a name like this scope.
     pub(crate) fn timer(kind: &str, firing: EventId, origin: Origin) -> Self {
-        Following::handled(format!("timer:{kind}"), Some(Cause { id: firing, origin }))
+        let cause = Cause {
+            id: firing,
+            from: ComesFrom::Timer(origin),
+        };
+        Following::handled(format_smolstr!("timer:{kind}"), Some(cause))
     }
 
-    fn handled(scope: String, cause: Option<Cause>) -> Self {
+    fn handled(scope: SmolStr, cause: Option<Cause>) -> Self {
         Following::Handled {
             scope,
             cause,
@@ -80,11 +125,11 @@ impl Following {
     }
 
     /// What is handled comes from there; none when nothing is, or it is not known what.
-    pub(crate) fn origin(&self) -> Option<&Origin> {
+    pub(crate) fn origin(&self) -> Option<Origin> {
         match self {
             Following::Handled {
                 cause: Some(cause), ..
-            } => Some(&cause.origin),
+            } => Some(cause.origin()),
             Following::Handled { cause: None, .. } | Following::Nothing => None,
         }
     }
@@ -111,10 +156,7 @@ impl Following {
     /// From here on it is this event; nothing changes where no event is handled.
     pub(crate) fn follow(&mut self, event: Option<&Event>) {
         if let Following::Handled { cause, .. } = self {
-            *cause = event.map(|event| Cause {
-                id: event.id,
-                origin: Origin::of(event),
-            });
+            *cause = event.map(Cause::event);
         }
     }
 
@@ -141,9 +183,9 @@ impl Following {
             causationid,
             correlationid,
             traceparent,
-        } = &cause.origin;
-        event.causationid = event.causationid.or(*causationid);
-        event.correlationid = event.correlationid.take().or_else(|| correlationid.clone());
-        event.traceparent = event.traceparent.take().or_else(|| traceparent.clone());
+        } = cause.origin();
+        event.causationid = event.causationid.or(causationid);
+        event.correlationid = event.correlationid.take().or(correlationid);
+        event.traceparent = event.traceparent.take().or(traceparent);
     }
 }

@@ -82,7 +82,7 @@ impl Tx<'_> {
         let setting = setting.unwrap_or_else(EventId::now);
         let origin = timer.origin.clone();
         let origin = match following.origin() {
-            Some(handled) => origin.or(handled),
+            Some(handled) => origin.or(&handled),
             None => origin,
         };
         self.execute(

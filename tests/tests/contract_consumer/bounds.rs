@@ -104,7 +104,8 @@ async fn i12_the_token_goes_to_the_own_origin_with_every_request() {
     catch_up(&mut consumer).await;
     reader.assert_applied(&feed, 6).await;
     let requests = server.requests().await;
-    assert_eq!(requests.len(), 5);
+    // Those, and perhaps pages that were guessed behind the last one.
+    assert!(requests.len() >= 5, "{}", requests.len());
     for request in &requests {
         let expected = format!("Bearer {TOKEN}");
         assert_eq!(header(request, "authorization"), Some(expected.as_str()));

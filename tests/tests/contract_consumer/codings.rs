@@ -3,7 +3,9 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use feed_core::client::{ClientError, ClientOptions, FeedClient, FetchOptions, Fetched, Page};
+use feed_core::client::{
+    ClientError, ClientOptions, Compression, FeedClient, FetchOptions, Fetched, Page,
+};
 use feed_core::limits::DOCUMENT_BYTES_MAX;
 use feed_core::{After, ConsumerError, Format, json};
 
@@ -69,12 +71,28 @@ async fn each_coding_is_asked_for_and_read() {
         "/feeds/lamps?after=start",
         [feed.nothing_after(Format::Json, 0)],
     );
-    catch_up(&mut reader.consumer(&server.feed_url())).await;
+    let options = ClientOptions {
+        compression: Compression::Always,
+        ..ClientOptions::default()
+    };
+    let consumer = reader.consumer(&server.feed_url());
+    catch_up(&mut consumer.client_options(options)).await;
     let asked = server.requests().await;
     let accepted = header(&asked[0], "accept-encoding").unwrap();
     for coding in CODINGS {
         assert!(accepted.contains(coding), "{accepted}");
     }
+}
+
+#[tokio::test]
+async fn none_is_asked_of_this_machine() {
+    let feed = ScriptedFeed::new(1, 3);
+    let (reader, server) = (Reader::new().await, ScriptedServer::start().await);
+    let nothing = feed.nothing_after(Format::Json, 0);
+    server.on("/feeds/lamps?after=start", [nothing]);
+    catch_up(&mut reader.consumer(&server.feed_url())).await;
+    let asked = server.requests().await;
+    assert_eq!(header(&asked[0], "accept-encoding"), Some("identity"));
 }
 
 #[tokio::test]

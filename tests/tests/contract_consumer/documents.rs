@@ -88,7 +88,8 @@ async fn i07_sealed_pages_are_reached_and_left_by_relative_redirects() {
         server.on(&feed.after(7), [feed.nothing_after(format, 7)]);
         catch_up(&mut reader.consumer(&server.feed_url())).await;
         reader.assert_applied(&feed, 7).await;
-        let expected = [
+        // Pages are guessed: the third may be asked for before the second, and some behind it that are not there.
+        let mut expected = vec![
             START.to_owned(),
             page(1),
             page(2),
@@ -96,7 +97,11 @@ async fn i07_sealed_pages_are_reached_and_left_by_relative_redirects() {
             feed.after(6),
             feed.after(7),
         ];
-        assert_eq!(server.targets().await, expected);
+        expected.sort();
+        let mut targets = server.targets().await;
+        targets.retain(|target| !(4..12).any(|number| *target == page(number)));
+        targets.sort();
+        assert_eq!(targets, expected);
     }
 }
 

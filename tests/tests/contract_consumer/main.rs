@@ -12,6 +12,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod ahead;
 mod batches;
 mod bounds;
 mod calls;

@@ -18,7 +18,7 @@ const START: &str = "/feeds/lamps?after=start";
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Waits until the server has been asked for so many documents.
-async fn asked(server: &ScriptedServer, count: usize) {
+pub(crate) async fn asked(server: &ScriptedServer, count: usize) {
     let asked = tokio::time::timeout(Duration::from_secs(30), async {
         while server.requests().await.len() < count {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -11,6 +11,8 @@
 mod append;
 mod catch_up;
 mod growth;
+#[cfg(feature = "peers")]
+mod peers;
 mod postgres;
 mod report;
 mod stalls;
@@ -25,6 +27,9 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Measure appends and catch-up against a bare rusqlite loop, or against plain inserts into PostgreSQL.
 #[derive(Parser)]
 struct Options {
+    #[cfg(feature = "peers")]
+    #[command(subcommand)]
+    part: Option<Part>,
     /// Rounds; medians are taken over them.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -41,6 +46,12 @@ struct Options {
     /// Measure how long the slowest appends take instead.
     #[arg(long)]
     stalls: bool,
+    /// Events in a page of that feed; as many as in any feed, unless given.
+    #[arg(long)]
+    page_capacity: Option<u32>,
+    /// Measure only this.
+    #[arg(long)]
+    only: Option<Only>,
     /// Measure on PostgreSQL instead: a cluster of its own is started.
     #[arg(long)]
     postgres: bool,
@@ -50,6 +61,54 @@ struct Options {
     /// Bytes of data in an event.
     #[arg(long, default_value_t = 512)]
     event_bytes: usize,
+}
+
+/// Parts that can be measured by themselves, as for a profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Only {
+    /// All that is measured of catching up.
+    CatchUp,
+    /// A handler's rows by rusqlite alone.
+    BareRows,
+    /// Reading and verifying pages that the server has in memory.
+    Read,
+    /// Reading and verifying pages that the server renders.
+    Cold,
+    /// Reading, verifying and deserialising.
+    Decoded,
+    /// A consumer that writes a row per event.
+    Rows,
+}
+
+impl Options {
+    /// Whether this part of catching up is measured.
+    fn wants(&self, part: Only) -> bool {
+        self.only
+            .is_none_or(|only| only == part || only == Only::CatchUp)
+    }
+}
+
+/// What is measured by other means.
+#[cfg(feature = "peers")]
+#[derive(clap::Subcommand)]
+enum Part {
+    Peers(peers::Options),
+    /// A process that is measured by another one.
+    #[command(hide = true)]
+    PeersServe(peers::ServeOptions),
+    #[command(hide = true)]
+    PeersBare(peers::BareOptions),
+}
+
+#[cfg(feature = "peers")]
+impl Part {
+    fn run(&self, runtime: &tokio::runtime::Runtime) -> Result<(), Failure> {
+        match self {
+            Part::Peers(options) => peers::run(options),
+            Part::PeersServe(options) => runtime.block_on(peers::serve(options)),
+            Part::PeersBare(options) => runtime.block_on(peers::bare(options)),
+        }
+    }
 }
 
 fn main() -> std::process::ExitCode {
@@ -70,6 +129,10 @@ fn run(options: &Options) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
+    #[cfg(feature = "peers")]
+    if let Some(part) = &options.part {
+        return part.run(&runtime);
+    }
     if options.postgres {
         return postgres::run(&runtime, options);
     }
@@ -81,13 +144,15 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
     let mut report = Report::default();
     let mut caught_up = (options.feed > 0)
-        .then(|| catch_up::Prepared::new(&runtime, options.feed, options.event_bytes))
+        .then(|| catch_up::Prepared::new(&runtime, options))
         .transpose()?;
     for round in 1..=options.rounds {
         eprintln!("round {round} of {}", options.rounds);
-        append::round(&runtime, &mut report, options.appends, options.event_bytes)?;
+        if options.only.is_none() {
+            append::round(&runtime, &mut report, options.appends, options.event_bytes)?;
+        }
         if let Some(caught_up) = &mut caught_up {
-            caught_up.round(&runtime, &mut report)?;
+            caught_up.round(&runtime, &mut report, options)?;
         }
     }
     println!("{}", report.table(options.event_bytes));

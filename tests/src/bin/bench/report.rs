@@ -19,8 +19,14 @@ pub(crate) enum Work {
     AppendHundreds,
     /// Rows of a handler in transactions of 100, rusqlite alone.
     BareRows,
-    /// A feed read over HTTP and verified.
+    /// The same in transactions of 1,000.
+    BareRowsThousands,
+    /// A feed read over HTTP and verified; the server has all pages in memory.
     CatchUpRead,
+    /// The same; the server reads and renders each page.
+    CatchUpReadCold,
+    /// A feed read over HTTP and verified, the data of each event deserialised into a struct.
+    CatchUpDecoded,
     /// A feed read over HTTP, verified, and a row written for each event by a consumer.
     CatchUpRows,
 }
@@ -34,7 +40,18 @@ impl Work {
             Work::BareBatch => ("bare rusqlite, 1,000 rows a transaction", None),
             Work::AppendHundreds => ("append, 16 writers x 100 events", Some(Work::BareBatch)),
             Work::BareRows => ("bare rusqlite, a handler's rows, 100 a transaction", None),
+            Work::BareRowsThousands => {
+                ("bare rusqlite, a handler's rows, 1,000 a transaction", None)
+            }
             Work::CatchUpRead => ("catch-up over HTTP, verified", Some(Work::BareRows)),
+            Work::CatchUpReadCold => (
+                "catch-up over HTTP, verified, no page in the server's memory",
+                Some(Work::BareRows),
+            ),
+            Work::CatchUpDecoded => (
+                "catch-up over HTTP, verified, data deserialised into a struct",
+                Some(Work::BareRows),
+            ),
             Work::CatchUpRows => ("catch-up over HTTP, a row per event", Some(Work::BareRows)),
         }
     }
