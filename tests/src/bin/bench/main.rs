@@ -10,6 +10,8 @@
 
 mod append;
 mod catch_up;
+#[cfg(feature = "peers")]
+mod peers;
 mod postgres;
 mod report;
 
@@ -23,6 +25,9 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Measure appends and catch-up against a bare rusqlite loop, or against plain inserts into PostgreSQL.
 #[derive(Parser)]
 struct Options {
+    #[cfg(feature = "peers")]
+    #[command(subcommand)]
+    part: Option<Part>,
     /// Rounds; medians are taken over them.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -43,6 +48,29 @@ struct Options {
     event_bytes: usize,
 }
 
+/// What is measured by other means.
+#[cfg(feature = "peers")]
+#[derive(clap::Subcommand)]
+enum Part {
+    Peers(peers::Options),
+    /// A process that is measured by another one.
+    #[command(hide = true)]
+    PeersServe(peers::ServeOptions),
+    #[command(hide = true)]
+    PeersBare(peers::BareOptions),
+}
+
+#[cfg(feature = "peers")]
+impl Part {
+    fn run(&self, runtime: &tokio::runtime::Runtime) -> Result<(), Failure> {
+        match self {
+            Part::Peers(options) => peers::run(options),
+            Part::PeersServe(options) => runtime.block_on(peers::serve(options)),
+            Part::PeersBare(options) => runtime.block_on(peers::bare(options)),
+        }
+    }
+}
+
 fn main() -> std::process::ExitCode {
     if cfg!(debug_assertions) {
         eprintln!("bench: this is a debug build; its figures mean nothing. Use scripts/bench.");
@@ -61,6 +89,10 @@ fn run(options: &Options) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
+    #[cfg(feature = "peers")]
+    if let Some(part) = &options.part {
+        return part.run(&runtime);
+    }
     if options.postgres {
         return postgres::run(&runtime, options);
     }
