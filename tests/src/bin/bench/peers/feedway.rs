@@ -30,6 +30,8 @@ const FILL: usize = 1_000;
 #[derive(Default)]
 pub(crate) struct Feedway {
     running: Option<(Server, SocketAddr)>,
+    /// A second server of the same feed, which keeps all of it in memory, as Redis does.
+    hot: Option<(Server, SocketAddr)>,
 }
 
 impl Feedway {
@@ -40,6 +42,22 @@ impl Feedway {
 
     fn feed_url(&self) -> Result<String, Failure> {
         Ok(format!("http://{}/feeds/{FEED}", self.address()?))
+    }
+
+    /// The URL of the feed where all of its pages are in memory.
+    fn hot_url(&mut self, bench: &Bench) -> Result<String, Failure> {
+        let is_new = self.hot.is_none();
+        if is_new {
+            // As they are sent, events are larger than their data.
+            let bytes = bench.catch_up_events * (bench.event_bytes as u64 + 1_024);
+            self.hot = Some(server(bench, Some(bytes))?);
+        }
+        let (_, address) = self.hot.as_ref().ok_or("it does not run")?;
+        let url = format!("http://{address}/feeds/{FEED}");
+        if is_new {
+            bench.wait(reading::envelopes(&url, bench.catch_up_events))?;
+        }
+        Ok(url)
     }
 
     fn polls(&self, bench: &Bench, work: Work) -> Result<f64, Failure> {
@@ -85,24 +103,14 @@ impl Peer for Feedway {
         Ok(About {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             settings: format!(
-                "SQLite {}, WAL, synchronous FULL, pages of 100 events, all else as it comes; appends in the service's process, the feed read over HTTP",
+                "SQLite {}, WAL, synchronous FULL, pages of 100 events, all else as it comes; appends in the service's process, the feed read over HTTP; catch-up from a server that holds all pages in memory, in parts: from one that holds 64 MB",
                 rusqlite::version()
             ),
         })
     }
 
     fn start(&mut self, bench: &Bench) -> Result<(), Failure> {
-        let address = process::free_address()?;
-        let mut command = Command::new(std::env::current_exe()?);
-        command
-            .arg("peers-serve")
-            .arg("--listen")
-            .arg(address.to_string());
-        command.arg("--folder").arg(&bench.folder);
-        command.args(["--event-bytes", &bench.event_bytes.to_string()]);
-        let mut server = Server::start(&command, &bench.folder.join("log"))?;
-        server.listens(address)?;
-        self.running = Some((server, address));
+        self.running = Some(server(bench, None)?);
         Ok(())
     }
 
@@ -126,19 +134,29 @@ impl Peer for Feedway {
         if let Some(load) = AppendLoad::of(work) {
             return append(bench, load).map(Some);
         }
-        let feed = self.feed_url()?;
         let events = bench.catch_up_events;
-        match work {
-            Work::CatchUp => bench.wait(reading::envelopes(&feed, events)).map(Some),
-            Work::CatchUpStruct => bench.wait(reading::structs(&feed, events)).map(Some),
-            Work::CatchUpRows => bench
-                .wait(reading::rows(&feed, events, &bench.folder))
-                .map(Some),
-            Work::SameHundred => self.hot_page(bench).map(Some),
-            Work::EmptyPoll | Work::NotModified => self.polls(bench, work).map(Some),
-            Work::Orders => demo::orders_per_second(),
-            _ => Ok(None),
-        }
+        let rate = match work {
+            Work::CatchUp => {
+                let hot = self.hot_url(bench)?;
+                bench.wait(reading::envelopes(&hot, events))?
+            }
+            Work::CatchUpParts => bench.wait(reading::envelopes(&self.feed_url()?, events))?,
+            Work::CatchUpStruct => {
+                let hot = self.hot_url(bench)?;
+                bench.wait(reading::structs(&hot, events))?
+            }
+            Work::CatchUpRows => {
+                let hot = self.hot_url(bench)?;
+                let rate = bench.wait(reading::rows(&hot, events, &bench.folder))?;
+                self.hot = None;
+                rate
+            }
+            Work::SameHundred => self.hot_page(bench)?,
+            Work::EmptyPoll | Work::NotModified => self.polls(bench, work)?,
+            Work::Orders => return demo::orders_per_second(),
+            _ => return Ok(None),
+        };
+        Ok(Some(rate))
     }
 
     fn latency(&mut self, bench: &Bench) -> Result<Option<Latency>, Failure> {
@@ -161,7 +179,26 @@ impl Peer for Feedway {
 
     fn stop(&mut self) {
         self.running = None;
+        self.hot = None;
     }
+}
+
+/// A process that serves the feed of the folder, with pages in memory as usual or as many as `page_cache_bytes` says.
+fn server(bench: &Bench, page_cache_bytes: Option<u64>) -> Result<(Server, SocketAddr), Failure> {
+    let address = process::free_address()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .arg("peers-serve")
+        .arg("--listen")
+        .arg(address.to_string());
+    command.arg("--folder").arg(&bench.folder);
+    command.args(["--event-bytes", &bench.event_bytes.to_string()]);
+    if let Some(bytes) = page_cache_bytes {
+        command.args(["--page-cache-bytes", &bytes.to_string()]);
+    }
+    let mut server = Server::start(&command, &bench.folder.join("log"))?;
+    server.listens(address)?;
+    Ok((server, address))
 }
 
 fn client() -> Result<reqwest::Client, Failure> {

@@ -107,7 +107,7 @@ impl Work {
             Work::AppendHundreds => ("append, 16 writers x 100, events/s", "append-16x100"),
             Work::CatchUp => ("catch-up, whole or pushed, events/s", "catch-up"),
             Work::CatchUpParts => (
-                "catch-up, in hundreds or pulled, events/s",
+                "catch-up in parts (hundreds, pulled, pages not in memory), events/s",
                 "catch-up-in-parts",
             ),
             Work::CatchUpStruct => ("catch-up into structs, events/s", "catch-up-into-structs"),

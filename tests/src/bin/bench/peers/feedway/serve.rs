@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::Query;
 use axum::routing::post;
+use feed_core::server::RouterOptions;
 use tokio_util::sync::CancellationToken;
 
 use super::{Appender, FEED, client, open};
@@ -26,12 +27,19 @@ pub(crate) struct ServeOptions {
     folder: PathBuf,
     #[arg(long)]
     event_bytes: usize,
+    /// Bytes of pages that are kept in memory; as many as usual unless given.
+    #[arg(long)]
+    page_cache_bytes: Option<u64>,
 }
 
 /// Serves until the process is ended.
 pub(crate) async fn serve(options: &ServeOptions) -> Result<(), Failure> {
     let store = open(&options.folder).await?;
-    let feeds = feed_core::server::router(&store, [FEED])?;
+    let mut router = RouterOptions::default();
+    if let Some(bytes) = options.page_cache_bytes {
+        router.page_cache_bytes = bytes;
+    }
+    let feeds = feed_core::server::router_with(&store, [FEED], &router)?;
     let bytes = options.event_bytes;
     let appender = Arc::new(move || Appender::new(&store, WRITER, 1, bytes));
     let paced = post(move |Query(pace): Query<Pace>| {
