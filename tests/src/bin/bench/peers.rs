@@ -53,7 +53,7 @@ pub(crate) struct Options {
     #[arg(long)]
     quick: bool,
     /// Begin no round that would end later than this many minutes after the start.
-    #[arg(long, default_value_t = 27)]
+    #[arg(long, default_value_t = 22)]
     minutes: u64,
     /// Where the data goes meanwhile; on a disk.
     #[arg(long, default_value = "/var/tmp")]
