@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 pub(crate) use self::feedway::{ServeOptions, serve};
 pub(crate) use self::limits::{BareOptions, bare};
 
-use self::drive::Pace;
+use self::drive::{Pace, Paced};
 use self::peer::{Bench, FEEDWAY, LIVE, Peer, Work};
 use self::report::{Figures, Paths};
 use crate::Failure;
@@ -95,11 +95,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     // Thousands of connections are open at once, here and in the servers, which inherit it.
     rlimit::increase_nofile_limit(OPEN_FILES)?;
     let mut bench = bench(options, folder.path())?;
-    let mut figures = Figures {
-        catch_up_events: bench.catch_up_events,
-        event_bytes: bench.event_bytes,
-        ..Figures::default()
-    };
+    let mut figures = Figures::new(bench.catch_up_events, bench.event_bytes);
     let mut peers = who_is_there(&mut bench, options, &mut figures)?;
     let rounds = if options.quick { 1 } else { options.rounds };
     let mut longest = Duration::ZERO;
@@ -244,6 +240,8 @@ fn one_round(
     let parent = bench.folder.clone();
     let folder = data_folder(&parent)?;
     bench.folder = folder.path().to_owned();
+    // What others have written or removed before does not disturb whoever is next.
+    std::process::Command::new("sync").status()?;
     let began = Instant::now();
     match peer.start(bench) {
         Ok(()) => measured(bench, peer, round, figures),
@@ -282,7 +280,7 @@ fn measured(bench: &Bench, peer: &mut dyn Peer, round: usize, figures: &mut Figu
         }
     }
     match peer.latency(bench) {
-        Ok(Some(latency)) => {
+        Ok(Some(Paced::KeptUp(latency))) => {
             eprintln!(
                 "  {name}: latency {:.2} / {:.2} ms",
                 latency.p50, latency.p99
@@ -290,7 +288,8 @@ fn measured(bench: &Bench, peer: &mut dyn Peer, round: usize, figures: &mut Figu
             figures.add(round, Work::LatencyP50, name, latency.p50);
             figures.add(round, Work::LatencyP99, name, latency.p99);
         }
-        Ok(None) => figures.not_sustained.push(name),
+        Ok(Some(Paced::FellBehind)) => figures.not_sustained.push(name),
+        Ok(None) => {}
         Err(error) => note(figures, format!("{name}, latency: {error}")),
     }
 }

@@ -79,6 +79,14 @@ pub(crate) struct Latency {
     pub(crate) p99: f64,
 }
 
+/// What came of a pace.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Paced {
+    KeptUp(Latency),
+    /// The writer was too slow.
+    FellBehind,
+}
+
 /// A rate that is to be kept up.
 #[derive(Debug, Clone, Copy, serde::Deserialize)]
 pub(crate) struct Pace {
@@ -87,12 +95,12 @@ pub(crate) struct Pace {
 }
 
 /// Lets somebody append at that pace, which says in the end whether it was kept up, while `follow` runs, which tells
-/// [`Arrivals`] what it receives and never ends. None when the pace was not kept up.
+/// [`Arrivals`] what it receives and never ends.
 pub(crate) async fn latency<F>(
     pace: Pace,
     written: impl Future<Output = Result<bool, Failure>> + Send + 'static,
     follow: impl FnOnce(Arrivals) -> F,
-) -> Result<Option<Latency>, Failure>
+) -> Result<Paced, Failure>
 where
     F: Future<Output = Result<(), Failure>> + Send + 'static,
 {
@@ -119,12 +127,14 @@ where
         None => written.await??,
     };
     if !kept_up {
-        return Ok(None);
+        return Ok(Paced::FellBehind);
     }
     if ages.len() < wanted {
         return Err(format!("{} of {wanted} events came", ages.len()).into());
     }
-    Ok(of_ages(ages))
+    of_ages(ages)
+        .map(Paced::KeptUp)
+        .ok_or_else(|| "no event came".into())
 }
 
 /// Appends by the clock; whether that was kept up.

@@ -13,7 +13,7 @@ use http::header::CONTENT_TYPE;
 use reqwest::{Client, Response};
 
 use self::messages::Messages;
-use super::drive::{self, Arrivals, Latency, Worker};
+use super::drive::{self, Arrivals, Paced, Worker};
 use super::payload::Payload;
 use super::peer::{About, AppendLoad, Bench, DURABLE_NODE, DURABLE_RUST, HUNDRED, Peer, Work};
 use super::process::{self, Server};
@@ -179,7 +179,7 @@ impl Peer for Durable {
         }
     }
 
-    fn latency(&mut self, bench: &Bench) -> Result<Option<Latency>, Failure> {
+    fn latency(&mut self, bench: &Bench) -> Result<Option<Paced>, Failure> {
         let url = self.url("followed")?;
         bench.wait(async {
             make_stream(&url).await?;
@@ -189,6 +189,7 @@ impl Peer for Durable {
                 follow(url.clone(), arrivals)
             })
             .await
+            .map(Some)
         })
     }
 

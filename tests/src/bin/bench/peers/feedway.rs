@@ -15,7 +15,7 @@ use http::header::{ACCEPT, ETAG, IF_NONE_MATCH};
 
 pub(crate) use self::growth::{Growth, growth};
 pub(crate) use self::serve::{ServeOptions, serve};
-use super::drive::{self, Latency, Worker};
+use super::drive::{self, Paced, Worker};
 use super::payload::Payload;
 use super::peer::{About, AppendLoad, Bench, FEEDWAY, Peer, Work};
 use super::process::{self, Server};
@@ -159,13 +159,13 @@ impl Peer for Feedway {
         Ok(Some(rate))
     }
 
-    fn latency(&mut self, bench: &Bench) -> Result<Option<Latency>, Failure> {
+    fn latency(&mut self, bench: &Bench) -> Result<Option<Paced>, Failure> {
         let (feed, address) = (self.feed_url()?, self.address()?);
         bench.wait(async {
             let (head, folder) = (head(&feed).await?.parse()?, bench.folder.clone());
             let written = serve::appended_there(address, bench.pace);
             let follow = |arrivals| reading::follow(feed, head, folder, arrivals);
-            drive::latency(bench.pace, written, follow).await
+            drive::latency(bench.pace, written, follow).await.map(Some)
         })
     }
 

@@ -10,7 +10,7 @@ use rskafka::client::ClientBuilder;
 use rskafka::client::partition::{Compression, PartitionClient, UnknownTopicHandling};
 use rskafka::record::Record;
 
-use super::drive::{self, Arrivals, Latency, Worker};
+use super::drive::{self, Arrivals, Paced, Worker};
 use super::payload::Payload;
 use super::peer::{About, AppendLoad, Bench, CONNECTIONS, HUNDRED, KAFKA, Peer, Work};
 use super::process::{self, Server};
@@ -158,12 +158,14 @@ impl Peer for Kafka {
         })
     }
 
-    fn latency(&mut self, bench: &Bench) -> Result<Option<Latency>, Failure> {
+    fn latency(&mut self, bench: &Bench) -> Result<Option<Paced>, Failure> {
         let address = self.address()?;
         bench.wait(async {
             let writer = Appender::new(address, "followed", 1, bench.event_bytes).await?;
             let written = drive::by_the_clock(writer, bench.pace);
-            drive::latency(bench.pace, written, |arrivals| follow(address, arrivals)).await
+            drive::latency(bench.pace, written, |arrivals| follow(address, arrivals))
+                .await
+                .map(Some)
         })
     }
 

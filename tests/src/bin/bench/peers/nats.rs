@@ -10,7 +10,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use self::client::Connection;
-use super::drive::{self, Arrivals, Latency, Worker};
+use super::drive::{self, Arrivals, Paced, Worker};
 use super::payload::Payload;
 use super::peer::{About, AppendLoad, Bench, CONNECTIONS, HUNDRED, NATS, Peer, Work};
 use super::process::{self, Server};
@@ -127,7 +127,7 @@ impl Peer for Nats {
         })
     }
 
-    fn latency(&mut self, bench: &Bench) -> Result<Option<Latency>, Failure> {
+    fn latency(&mut self, bench: &Bench) -> Result<Option<Paced>, Failure> {
         let address = self.address()?;
         bench.wait(async {
             let mut reader = Connection::open(address).await?;
@@ -140,6 +140,7 @@ impl Peer for Nats {
                 |arrivals| async move { follow(&mut reader, arrivals).await },
             )
             .await
+            .map(Some)
         })
     }
 
@@ -289,12 +290,14 @@ impl Worker for Asker {
     }
 }
 
-/// A consumer without acknowledgements that sends to the connection's inbox, as long as there is room.
+/// A consumer without acknowledgements that sends to the connection, as long as there is room.
 async fn push_to(connection: &mut Connection, stream: &str) -> Result<(), Failure> {
+    let subject = format!("{}-pushed", connection.inbox());
+    connection.subscribe(&subject).await?;
     let consumer = json!({
         "stream_name": stream,
         "config": {
-            "name": "pushed", "deliver_subject": format!("{}.pushed", connection.inbox()), "deliver_policy": "all",
+            "name": "pushed", "deliver_subject": subject, "deliver_policy": "all",
             "ack_policy": "none", "flow_control": true, "idle_heartbeat": 5_000_000_000_u64, "mem_storage": true,
             "num_replicas": 1, "max_deliver": 1, "inactive_threshold": 30_000_000_000_u64,
         },

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use super::drive::{Latency, Pace};
+use super::drive::{Pace, Paced};
 use crate::Failure;
 
 pub(crate) const FEEDWAY: &str = "Feedway";
@@ -189,7 +189,7 @@ pub(crate) struct Bench {
 }
 
 /// Longest time that one measurement may take, whatever it is.
-const MEASUREMENT_MAX: Duration = Duration::from_secs(150);
+const MEASUREMENT_MAX: Duration = Duration::from_secs(90);
 
 impl Bench {
     /// Runs it to its end, or for as long as anything may take.
@@ -234,8 +234,8 @@ pub(crate) trait Peer {
     /// One measurement; none when this is nothing that it does.
     fn measure(&mut self, bench: &Bench, work: Work) -> Result<Option<f64>, Failure>;
 
-    /// From append to handler; none when this is nothing that it does, or it could not keep up.
-    fn latency(&mut self, bench: &Bench) -> Result<Option<Latency>, Failure>;
+    /// From append to handler; none when this is nothing that it does.
+    fn latency(&mut self, bench: &Bench) -> Result<Option<Paced>, Failure>;
 
     /// So many readers that wait for the next event until what is returned is dropped.
     fn live(&mut self, _bench: &Bench, _readers: usize) -> Result<Option<Box<dyn Any>>, Failure> {

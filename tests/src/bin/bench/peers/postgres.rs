@@ -8,7 +8,7 @@ use feedway_tests::postgres::{Cluster, ClusterOptions, connect};
 use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
-use super::drive::{self, Arrivals, Latency, Worker};
+use super::drive::{self, Arrivals, Paced, Worker};
 use super::payload::Payload;
 use super::peer::{About, AppendLoad, Bench, CONNECTIONS, HUNDRED, POSTGRES, Peer, Work};
 use crate::Failure;
@@ -140,7 +140,7 @@ impl Peer for Postgres {
         })
     }
 
-    fn latency(&mut self, bench: &Bench) -> Result<Option<Latency>, Failure> {
+    fn latency(&mut self, bench: &Bench) -> Result<Option<Paced>, Failure> {
         let url = self.url()?;
         bench.wait(async {
             let writer = Appender::new(&url, "followed", 1, bench.event_bytes).await?;
@@ -151,6 +151,7 @@ impl Peer for Postgres {
                 |arrivals| follow(reader, arrivals),
             )
             .await
+            .map(Some)
         })
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Failure;
-use crate::peers::drive::Latency;
+use crate::peers::drive::Paced;
 use crate::peers::peer::{About, Bench, NGINX, Peer, Work};
 use crate::peers::process::{self, Server};
 use crate::peers::wrk;
@@ -84,7 +84,7 @@ impl Peer for Nginx {
         }
     }
 
-    fn latency(&mut self, _bench: &Bench) -> Result<Option<Latency>, Failure> {
+    fn latency(&mut self, _bench: &Bench) -> Result<Option<Paced>, Failure> {
         Ok(None)
     }
 

@@ -11,7 +11,7 @@ use axum::routing::get;
 use bytes::Bytes;
 
 use crate::Failure;
-use crate::peers::drive::Latency;
+use crate::peers::drive::Paced;
 use crate::peers::peer::{AXUM, About, Bench, Peer, Work};
 use crate::peers::process::{self, Server};
 use crate::peers::wrk;
@@ -120,7 +120,7 @@ impl Peer for Axum {
         wrk::rate(bench, &format!("http://{address}/{path}"), headers).map(Some)
     }
 
-    fn latency(&mut self, _bench: &Bench) -> Result<Option<Latency>, Failure> {
+    fn latency(&mut self, _bench: &Bench) -> Result<Option<Paced>, Failure> {
         Ok(None)
     }
 

@@ -8,7 +8,7 @@ use feed_core::{EventId, FeedConfig, Migrations, Store};
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::Failure;
-use crate::peers::drive::Latency;
+use crate::peers::drive::Paced;
 use crate::peers::payload::Payload;
 use crate::peers::peer::{About, Bench, DISK, Peer, RUSQLITE, Work};
 
@@ -65,7 +65,7 @@ impl Peer for Rusqlite {
         }
     }
 
-    fn latency(&mut self, _bench: &Bench) -> Result<Option<Latency>, Failure> {
+    fn latency(&mut self, _bench: &Bench) -> Result<Option<Paced>, Failure> {
         Ok(None)
     }
 
@@ -176,7 +176,7 @@ impl Peer for Disk {
         Ok(Some(f64::from(syncs) / began.elapsed().as_secs_f64()))
     }
 
-    fn latency(&mut self, _bench: &Bench) -> Result<Option<Latency>, Failure> {
+    fn latency(&mut self, _bench: &Bench) -> Result<Option<Paced>, Failure> {
         Ok(None)
     }
 

@@ -41,6 +41,13 @@ impl Connection {
         Ok(connection)
     }
 
+    /// Receives what is sent to this subject as well. The server pushes to nobody who only has an inbox.
+    pub(super) async fn subscribe(&mut self, subject: &str) -> Result<(), Failure> {
+        let line = format!("SUB {subject} 2\r\n");
+        self.wire.output.extend_from_slice(line.as_bytes());
+        self.flush().await
+    }
+
     pub(super) fn inbox(&self) -> &str {
         &self.inbox
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use crate::Failure;
 use crate::peers::wire::{Wire, line_end};
@@ -73,7 +73,7 @@ impl Connection {
     /// Reads a reply and looks no further into it than to know where it ends, and that it is no error.
     pub(super) async fn skip(&mut self) -> Result<(), Failure> {
         let end = self.whole().await?;
-        let _ = self.0.take(end);
+        self.0.input.advance(end);
         Ok(())
     }
 

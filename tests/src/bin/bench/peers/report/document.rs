@@ -92,7 +92,7 @@ fn section(
         .collect();
     format!(
         "### Goals\n\n{}\n{growth}### Beside the peers\n\nEvents with {} bytes of data; catch-up of {} events; {} rounds, in each of which \
-         everybody is started on nothing, measured and stopped in turn. Ratios are medians of the rounds' ratios. {}.\n\n{}{notes}\
+         everybody is started on nothing, measured and stopped in turn. Ratios are medians of the rounds' ratios. Memory is what is resident; of servers with several processes, their shares of it. {}.\n\n{}{notes}\
          ### Where a peer is ahead\n\n{}\n### Versions and settings\n\n{}\n### Plots\n\n{}\n",
         goals::table(figures),
         figures.event_bytes,

@@ -34,6 +34,15 @@ pub(crate) struct Spread {
 }
 
 impl Figures {
+    /// Nothing yet, of a run in which so many events of this size are caught up with.
+    pub(crate) fn new(catch_up_events: u64, event_bytes: usize) -> Self {
+        Figures {
+            catch_up_events,
+            event_bytes,
+            ..Figures::default()
+        }
+    }
+
     pub(crate) fn add(&mut self, round: usize, work: Work, who: &'static str, value: f64) {
         self.values
             .entry((work, who))
