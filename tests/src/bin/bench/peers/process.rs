@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -53,7 +53,7 @@ impl Server {
     pub(crate) fn listens(&mut self, address: SocketAddr) -> Result<(), Failure> {
         let began = Instant::now();
         while TcpStream::connect_timeout(&address, LOOK).is_err() {
-            if let Some(status) = self.child.try_wait()? {
+            if let Some(status) = self.ended()? {
                 return Err(format!("it ended with {status}: {}", self.said()).into());
             }
             if began.elapsed() > READY_MAX {
@@ -62,6 +62,11 @@ impl Server {
             std::thread::sleep(LOOK);
         }
         Ok(())
+    }
+
+    /// How it ended; none while it runs.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>, Failure> {
+        Ok(self.child.try_wait()?)
     }
 
     fn said(&self) -> String {

@@ -1,11 +1,11 @@
 //! What a large feed costs over a small one: measured by the other part of this program, which prints a table.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::Failure;
 use crate::peers::peer::Bench;
-use crate::peers::process::bound_to_us;
+use crate::peers::process::Server;
 
 /// Longest time that it may take, most of it for filling the feed.
 const TIME_MAX: Duration = Duration::from_secs(420);
@@ -25,32 +25,24 @@ pub(crate) fn growth(bench: &Bench, events: u64) -> Result<Vec<Growth>, Failure>
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--growth", &events.to_string(), "--rounds", "3"]);
     command.env("TMPDIR", &bench.folder);
-    let mut bound = bound_to_us(&command);
-    let (out, errors) = (
-        bench.folder.join("growth.out"),
-        bench.folder.join("growth.err"),
-    );
-    bound.stdin(Stdio::null());
-    bound
-        .stdout(std::fs::File::create(&out)?)
-        .stderr(std::fs::File::create(&errors)?);
-    let mut child = bound.spawn()?;
+    let log = bench.folder.join("growth");
+    let mut running = Server::start(&command, &log)?;
     let began = Instant::now();
     let status = loop {
-        if let Some(status) = child.try_wait()? {
+        if let Some(status) = running.ended()? {
             break status;
         }
         if began.elapsed() > TIME_MAX {
-            child.kill()?;
-            break child.wait()?;
+            return Err(format!("not done in {} s", TIME_MAX.as_secs()).into());
         }
         std::thread::sleep(Duration::from_millis(100));
     };
+    let said = std::fs::read_to_string(&log)?;
     if !status.success() {
-        let said = std::fs::read_to_string(&errors)?;
-        return Err(format!("{status}: {}", said.lines().last().unwrap_or_default()).into());
+        let line = said.lines().find(|line| !line.is_empty());
+        return Err(format!("{status}: {}", line.unwrap_or_default()).into());
     }
-    let table = rows(&std::fs::read_to_string(&out)?);
+    let table = rows(&said);
     if table.is_empty() {
         return Err("it printed no table".into());
     }
