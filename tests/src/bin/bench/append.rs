@@ -67,7 +67,7 @@ pub(crate) fn data(number: u32, bytes: usize) -> Result<NewEvent, Failure> {
 }
 
 /// A new store with a feed.
-async fn open(folder: &Path) -> Result<Store, Failure> {
+pub(crate) async fn open(folder: &Path) -> Result<Store, Failure> {
     let path = folder.join("bench.db");
     let store = Store::open(&path.to_string_lossy(), Migrations::NONE).await?;
     store.create_feed(FeedConfig::new(FEED, "bench")?).await?;
