@@ -3,6 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     missing_docs,
+    unreachable_pub,
     reason = "a program that measures what cannot fail"
 )]
 
@@ -92,10 +93,8 @@ fn document(events: Vec<Event>) -> Document {
 fn representations(c: &mut Criterion) {
     let mut group = c.benchmark_group("page of 100 events, per event");
     group.throughput(Throughput::Elements(EVENTS));
-    for (name, data) in [
-        ("long text", plain as fn(u64) -> Data),
-        ("short members", structured),
-    ] {
+    let kinds: [(&str, fn(u64) -> Data); 2] = [("long text", plain), ("short members", structured)];
+    for (name, data) in kinds {
         let events = page(data);
         let written = Bytes::from(json::write_batch(&events));
         let pretty = String::from_utf8(written.to_vec())
