@@ -11,6 +11,7 @@ mod write;
 mod tests;
 
 pub use read::{read_batch, read_event};
+pub(crate) use write::Batch;
 pub use write::{write_batch, write_event};
 
 /// The version of CloudEvents that is written and read.
