@@ -8,6 +8,8 @@ mod log;
 mod migrate;
 mod moving;
 mod outbox;
+mod readers;
+mod rows;
 mod scan;
 mod store;
 mod tx;

@@ -1,16 +1,16 @@
 //! The store: the writer's queue and the readers' pool.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::thread::JoinHandle;
 
 use chrono::{DateTime, Utc};
-use deadpool_sqlite::{Config, Hook, HookError, Pool, Runtime};
 use rusqlite::{Connection, OpenFlags};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::connection::{check_library, open_writer, prepare_reader, store_error};
+use super::connection::{check_library, open_writer};
+use super::readers::Readers;
 use super::tx::Access;
 use super::watcher::Watcher;
 use super::writer::{Command, Write, Writer, run_work};
@@ -28,7 +28,7 @@ pub(crate) struct SqliteStore {
     queue: Mutex<Option<mpsc::Sender<Box<dyn Command>>>>,
     /// Joined by whoever closes.
     thread: Mutex<Option<JoinHandle<()>>>,
-    readers: Pool,
+    readers: Readers,
     commits: watch::Receiver<u64>,
     /// Taken away to close.
     watcher: Mutex<Option<Watcher>>,
@@ -42,7 +42,7 @@ impl SqliteStore {
         migrations: Option<Migrations>,
     ) -> Result<Self, StoreError> {
         check_library()?;
-        let readers = reader_pool(&path)?;
+        let readers = Readers::new(path.clone(), READERS_MAX);
         let (sender, queue) = mpsc::channel(WRITE_QUEUE_MAX);
         let (committed, commits) = watch::channel(0);
         let runtime = Handle::current();
@@ -119,6 +119,31 @@ impl SqliteStore {
             .await
     }
 
+    /// The same where little is expected: what was appended a moment ago.
+    #[cfg(feature = "server")]
+    pub(crate) async fn read_news(
+        &self,
+        feed: FeedName,
+        window: Window,
+    ) -> Result<(FeedState, Vec<Event>), StoreError> {
+        let read = self.readers.run_here(|conn| log::read(conn, &feed, window));
+        match read {
+            Some(read) => read,
+            None => self.read_log(feed, window).await,
+        }
+    }
+
+    #[cfg(feature = "server")]
+    pub(crate) async fn fold_log<F: crate::store::Fold>(
+        &self,
+        feed: FeedName,
+        page: crate::page::PageNumber,
+        fold: F,
+    ) -> Result<(FeedState, F), StoreError> {
+        self.with_reader(move |conn| log::fold(conn, &feed, page, fold))
+            .await
+    }
+
     pub(crate) async fn read_event(
         &self,
         feed: FeedName,
@@ -178,10 +203,13 @@ impl SqliteStore {
     ) -> Result<FeedState, StoreError> {
         let name = feed.clone();
         self.write(async move |tx: &mut Tx<'_>| {
-            let TxInner::Sqlite(tx) = &mut tx.inner else {
+            let TxInner::Sqlite(inner) = &mut tx.inner else {
                 return Err(StoreError::Closed);
             };
-            tx.open_epoch(&name, &reason)
+            inner.open_epoch(&name, &reason)?;
+            // What is known of the feed is not so any more.
+            tx.announce();
+            Ok(())
         })
         .await?;
         Ok(self.read_log(feed, Window::Nothing).await?.0)
@@ -222,18 +250,7 @@ impl SqliteStore {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let reader = self
-            .readers
-            .get()
-            .await
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        let read = reader.interact(move |conn| {
-            let transaction = conn.unchecked_transaction().map_err(store_error)?;
-            // Dropped without a commit: there is nothing to keep.
-            work(&transaction)
-        });
-        read.await
-            .map_err(|error| StoreError::Panicked(error.to_string()))?
+        self.readers.run(work).await
     }
 }
 
@@ -256,30 +273,6 @@ impl Command for CreateFeed {
     fn answer(self: Box<Self>) {
         let _ = self.reply.send(self.result);
     }
-}
-
-fn reader_pool(path: &Path) -> Result<Pool, StoreError> {
-    let failed = |error: String| StoreError::Open {
-        path: path.display().to_string(),
-        reason: error,
-    };
-    let prepare = Hook::async_fn(|reader, _| {
-        Box::pin(async move {
-            let prepared = reader.interact(|conn| prepare_reader(conn)).await;
-            match prepared {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(HookError::Backend(error)),
-                Err(error) => Err(HookError::message(error.to_string())),
-            }
-        })
-    });
-    Config::new(path)
-        .builder(Runtime::Tokio1)
-        .map_err(|error| failed(error.to_string()))?
-        .max_size(READERS_MAX)
-        .post_create(prepare)
-        .build()
-        .map_err(|error| failed(error.to_string()))
 }
 
 /// A lock whose holder panicked guards nothing that could be half changed here.
