@@ -10,10 +10,14 @@
 
 mod append;
 mod catch_up;
+mod idle;
+mod latency;
 mod postgres;
 mod report;
+mod served;
+mod serving;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use report::Report;
 
@@ -22,7 +26,10 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Measure appends and catch-up against a bare rusqlite loop, or against plain inserts into PostgreSQL.
 #[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Options {
+    #[command(subcommand)]
+    part: Option<Part>,
     /// Rounds; medians are taken over them.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -43,6 +50,16 @@ struct Options {
     event_bytes: usize,
 }
 
+/// One part alone, instead of appends and catch-up.
+#[derive(Subcommand)]
+enum Part {
+    Serving(serving::ServingOptions),
+    Idle(idle::IdleOptions),
+    Latency(latency::LatencyOptions),
+    #[command(hide = true)]
+    Serve(served::ServeOptions),
+}
+
 fn main() -> std::process::ExitCode {
     if cfg!(debug_assertions) {
         eprintln!("bench: this is a debug build; its figures mean nothing. Use scripts/bench.");
@@ -61,6 +78,13 @@ fn run(options: &Options) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
+    match &options.part {
+        Some(Part::Serving(options)) => return serving::run(options),
+        Some(Part::Idle(options)) => return idle::run(options),
+        Some(Part::Latency(options)) => return latency::run(&runtime, options),
+        Some(Part::Serve(options)) => return served::serve(&runtime, options),
+        None => {}
+    }
     if options.postgres {
         return postgres::run(&runtime, options);
     }
