@@ -209,9 +209,6 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
         let service = service_fn(|request| seat.serve(&app, &clock, request));
         let clocked = TokioIo::new(Clocked::new(stream, &clock));
         let mut connection = http().serve_connection(clocked, service);
-        if stopping {
-            Pin::new(&mut connection).graceful_shutdown();
-        }
         let head = loop {
             tokio::select! {
                 biased;
@@ -245,15 +242,17 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
         loop {
             tokio::select! {
                 biased;
+                // First: the answer that is there because of it says that the connection ends.
+                () = stopped.as_mut(), if !stopping => stopping = true,
                 () = poll_fn(|cx| seat.poll_waiting(cx)) => break,
                 () = poll_fn(|cx| stream.poll_gone(cx)) => {
                     tracing::debug!(%peer, "a client went away while it waited");
                     return;
                 }
-                () = stopped.as_mut(), if !stopping => stopping = true,
             }
         }
-        stream.rewind(head);
+        // hyper would close a connection that it is to shut down and has read nothing from.
+        stream.rewind(if stopping { seat::closing(head) } else { head });
     }
 }
 

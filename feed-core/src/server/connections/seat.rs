@@ -176,6 +176,14 @@ impl Head {
     }
 }
 
+/// The head of a request that is the last one of its connection.
+pub(super) fn closing(mut head: Vec<u8>) -> Vec<u8> {
+    // The last word counts.
+    head.truncate(head.len().saturating_sub(2));
+    head.extend_from_slice(b"connection: close\r\n\r\n");
+    head
+}
+
 /// What the request says of its connection. Copied: it would keep the buffer that the request was read into.
 fn connection(headers: &HeaderMap) -> Option<HeaderValue> {
     let said = headers.get(header::CONNECTION)?;
