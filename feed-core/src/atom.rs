@@ -14,6 +14,7 @@ mod xml_write;
 mod tests;
 
 pub use read::{read_entry, read_feed};
+pub(crate) use write::{Entries, write_feed_of};
 pub use write::{write_entry, write_feed};
 
 /// The namespace of Atom (RFC 4287, section 1.2).

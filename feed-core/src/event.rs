@@ -5,15 +5,19 @@ mod id;
 mod names;
 mod new_event;
 mod partial;
+mod view;
 
 pub use data::{Data, DecodeError};
 pub use id::EventId;
 pub(crate) use names::is_attribute_text;
+#[cfg(feature = "store")]
+pub(crate) use names::is_name;
 pub use names::{
     EventType, Extension, ExtensionName, FeedName, Subject, SubscriptionName, Version,
 };
 pub use new_event::{NewEvent, domain_event, domain_parts};
 pub(crate) use partial::{Attribute, Partial};
+pub(crate) use view::{DataView, EventView, time_digits};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -94,5 +98,8 @@ pub(crate) fn to_micros(time: DateTime<Utc>) -> DateTime<Utc> {
 
 /// RFC 3339 with six digits and `Z`: one text for a time, wherever it is printed.
 pub(crate) fn format_time(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
+    match time_digits(time) {
+        Some(digits) => digits.iter().map(|digit| char::from(*digit)).collect(),
+        None => time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true),
+    }
 }

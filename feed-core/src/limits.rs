@@ -70,6 +70,15 @@ pub const RETRY_AFTER_MS_MAX: u64 = 60_000;
 pub const REQUEST_BODY_BYTES_MAX: usize = 64 << 10;
 /// Longest time that a service works on one request, in milliseconds.
 pub const REQUEST_MS_MAX: u64 = 30_000;
+/// How long a feed's end that is known is believed without looking, in milliseconds: commits are signalled at once or within
+/// [`WATCH_INTERVAL_MS`], so this is for signals that are lost. For so long a feed is kept in mind that nobody asks for, too.
+pub const TIP_MS_MAX: u64 = 1_000;
+/// Events of a feed's end that are kept in mind beside those that came last.
+pub const TIP_EVENTS_MAX: usize = 200;
+/// Their bytes, and those of the documents that were made of them, at most: of each feed, each.
+pub const TIP_BYTES_MAX: usize = 1 << 20;
+/// Documents that were made of a feed's end and are kept, at most.
+pub const TIP_DOCUMENTS_MAX: usize = 32;
 /// Longest time that a request may wait for an event, in milliseconds; below [`REQUEST_MS_MAX`], so that it is the
 /// waiting that ends and not the request.
 pub const WAIT_MS_MAX: u64 = 25_000;

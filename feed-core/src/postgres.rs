@@ -13,6 +13,7 @@ mod log;
 mod migrate;
 mod moving;
 mod outbox;
+mod rows;
 mod scan;
 mod sequencer;
 mod sessions;

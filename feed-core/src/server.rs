@@ -6,6 +6,7 @@
 mod archive;
 mod auth;
 mod body;
+mod bounded;
 mod build;
 mod coding;
 mod conditional;
@@ -26,6 +27,7 @@ mod problem_pages;
 mod problem_type;
 pub mod problem_types;
 mod query;
+mod rendered;
 pub(crate) mod resolve;
 mod respond;
 mod router;

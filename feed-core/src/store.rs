@@ -17,6 +17,8 @@ mod value;
 pub(crate) use following::{Following, Origin};
 pub(crate) use handle::sqlite_path;
 pub use handle::{Store, without_password};
+#[cfg(feature = "server")]
+pub(crate) use log::Fold;
 pub use log::{Log, LogStats, RecordedBehind, Scan, Window};
 pub use migrations::Migrations;
 pub use tx::{Appended, Expected, Tx};

@@ -6,15 +6,59 @@ use base64::engine::general_purpose::STANDARD;
 use super::xml_write::XmlWriter;
 use super::{ATOM_NS, HISTORY_NS, NAMESPACE, OPAQUE, UUID_URN, is_inline_type, is_xml_char};
 use crate::document::{Document, DocumentKind, Format, Links};
-use crate::event::{Data, Event, Extension, format_time};
+use crate::event::{DataView, Event, EventView, Extension, format_time};
 
 /// Room for the elements of a usual entry or feed, in bytes, beside the data.
 const ENVELOPE_BYTES: usize = 1_536;
 
 /// A feed document (RFC 4287, section 4.1.1), for an archive with `fh:archive` (RFC 5005, section 4).
 pub fn write_feed(document: &Document) -> Vec<u8> {
-    let size = document.events.iter().map(size_of).sum::<usize>() + ENVELOPE_BYTES;
-    let mut xml = XmlWriter::new(size);
+    let size = document
+        .events
+        .iter()
+        .map(|event| size_of(&event.into()))
+        .sum::<usize>();
+    let mut xml = head(document, size + ENVELOPE_BYTES);
+    for event in &document.events {
+        put_feed_entry(&mut xml, &event.into(), &document.links.events);
+    }
+    xml.finish()
+}
+
+/// Entries of a feed document that are written one by one, as the events are read.
+#[derive(Debug)]
+pub(crate) struct Entries {
+    xml: XmlWriter,
+    /// As [`Links::events`].
+    events_link: String,
+}
+
+impl Entries {
+    /// With room for `bytes` bytes; more may come.
+    pub(crate) fn with_room(bytes: usize, events_link: String) -> Self {
+        Entries {
+            xml: XmlWriter::inside("feed", bytes),
+            events_link,
+        }
+    }
+
+    pub(crate) fn put(&mut self, event: &EventView<'_>) {
+        put_feed_entry(&mut self.xml, event, &self.events_link);
+    }
+}
+
+/// The same as [`write_feed`], whose entries were written before; `document` has no events.
+pub(crate) fn write_feed_of(document: &Document, entries: Entries) -> Vec<u8> {
+    debug_assert!(document.events.is_empty(), "they are written already");
+    let entries = entries.xml.finish();
+    let mut out = head(document, ENVELOPE_BYTES + entries.len()).unfinished();
+    out.extend_from_slice(&entries);
+    out
+}
+
+/// The document up to its first entry.
+fn head(document: &Document, bytes: usize) -> XmlWriter {
+    let mut xml = XmlWriter::new(bytes);
     xml.open(
         "feed",
         &[
@@ -37,29 +81,24 @@ pub fn write_feed(document: &Document) -> Vec<u8> {
     if let Some(caught_up) = document.caught_up {
         xml.text("fw:caught-up", if caught_up { "true" } else { "false" });
     }
-    for event in &document.events {
-        xml.open("entry", &[]);
-        put_entry(&mut xml, event, &document.links);
-        xml.close();
-    }
-    xml.finish()
+    xml
 }
 
 /// An entry document (RFC 4287, section 2).
 ///
 /// An entry outside of a feed needs an author of its own (section 4.1.2): it is the event's source.
 pub fn write_entry(event: &Event, links: &Links) -> Vec<u8> {
-    let mut xml = XmlWriter::new(size_of(event));
+    let event = EventView::from(event);
+    let mut xml = XmlWriter::new(size_of(&event));
     xml.open("entry", &[("xmlns", ATOM_NS), ("xmlns:fw", NAMESPACE)]);
-    put_author(&mut xml, &event.source);
-    put_entry(&mut xml, event, links);
+    put_author(&mut xml, event.source);
+    put_entry(&mut xml, &event, &links.events);
     xml.finish()
 }
 
 /// About how many bytes `event` takes, escapes included.
-fn size_of(event: &Event) -> usize {
-    let data = event.data.as_ref();
-    ENVELOPE_BYTES + data.map_or(0, |data| data.bytes().len() / 2 * 3)
+fn size_of(event: &EventView<'_>) -> usize {
+    ENVELOPE_BYTES + event.data.map_or(0, |data| data.bytes.len() / 2 * 3)
 }
 
 fn put_author(xml: &mut XmlWriter, name: &str) {
@@ -90,34 +129,44 @@ fn put_links(xml: &mut XmlWriter, links: &Links) {
     }
 }
 
+fn put_feed_entry(xml: &mut XmlWriter, event: &EventView<'_>, events_link: &str) {
+    xml.open("entry", &[]);
+    put_entry(xml, event, events_link);
+    xml.close();
+}
+
 /// What is inside of an entry, but for the author.
-fn put_entry(xml: &mut XmlWriter, event: &Event, links: &Links) {
-    let (event_type, subject) = (event.event_type.as_str(), event.subject.as_str());
-    xml.text("id", &format!("{UUID_URN}{}", event.id));
-    xml.text("title", &format!("{event_type} {subject}"));
+fn put_entry(xml: &mut XmlWriter, event: &EventView<'_>, events_link: &str) {
+    let (event_type, subject) = (event.event_type, event.subject);
+    let id = event.id.to_string();
+    xml.texts("id", &[UUID_URN, &id]);
+    xml.texts("title", &[event_type, " ", subject]);
     xml.text("updated", &format_time(event.recorded));
     xml.text("published", &format_time(event.time));
     xml.empty("category", &[("term", event_type)]);
-    let href = links.event(event.id);
+    let href = format!("{events_link}{id}");
     xml.empty("link", &[("rel", "alternate"), ("href", &href)]);
     // An entry whose content is Base64 needs a summary (RFC 4287, section 4.1.2).
-    let summary = format!("{event_type} of {subject}, version {}", event.version);
-    xml.text("summary", &summary);
-    put_content(xml, event.data.as_ref());
+    let version = event.version.to_string();
+    xml.texts(
+        "summary",
+        &[event_type, " of ", subject, ", version ", &version],
+    );
+    put_content(xml, event.data);
     xml.text("fw:position", &event.position.to_string());
     xml.text("fw:epoch", &event.epoch.to_string());
     xml.text("fw:check", &event.check.to_string());
     xml.text("fw:subject", subject);
-    xml.text("fw:version", &event.version.to_string());
-    xml.text("fw:source", &event.source);
-    let content_type = event.data.as_ref().map(Data::content_type);
+    xml.text("fw:version", &version);
+    xml.text("fw:source", event.source);
+    let content_type = event.data.map(|data| data.content_type);
     xml.optional("fw:datacontenttype", content_type);
-    xml.optional("fw:dataschema", event.dataschema.as_deref());
-    xml.optional("fw:traceparent", event.traceparent.as_deref());
+    xml.optional("fw:dataschema", event.dataschema);
+    xml.optional("fw:traceparent", event.traceparent);
     let causation = event.causationid.map(|id| id.to_string());
     xml.optional("fw:causationid", causation.as_deref());
-    xml.optional("fw:correlationid", event.correlationid.as_deref());
-    for (name, value) in &event.extensions {
+    xml.optional("fw:correlationid", event.correlationid);
+    for (name, value) in &*event.extensions {
         let (kind, text) = match value {
             Extension::Boolean(value) => ("boolean", value.to_string()),
             Extension::Integer(value) => ("integer", value.to_string()),
@@ -128,9 +177,9 @@ fn put_entry(xml: &mut XmlWriter, event: &Event, links: &Links) {
     }
 }
 
-fn put_content(xml: &mut XmlWriter, data: Option<&Data>) {
+fn put_content(xml: &mut XmlWriter, data: Option<DataView<'_>>) {
     // Some readers refuse Base64 of nothing; whether there is data of no bytes or none is told by fw:datacontenttype.
-    let Some(data) = data.filter(|data| !data.bytes().is_empty()) else {
+    let Some(data) = data.filter(|data| !data.bytes.is_empty()) else {
         xml.empty("content", &[("type", "text")]);
         return;
     };
@@ -140,8 +189,8 @@ fn put_content(xml: &mut XmlWriter, data: Option<&Data>) {
             return;
         }
         Some(text) => (OPAQUE, text.as_bytes()),
-        None if is_inline_type(data.content_type()) => (OPAQUE, data.bytes()),
-        None => (data.content_type(), data.bytes()),
+        None if is_inline_type(data.content_type) => (OPAQUE, data.bytes),
+        None => (data.content_type, data.bytes),
     };
     xml.text_with("content", &[("type", media_type)], &STANDARD.encode(text));
 }

@@ -6,6 +6,7 @@ use super::is_xml_char;
 pub(super) type Attributes<'a> = &'a [(&'a str, &'a str)];
 
 /// An XML document that is being written.
+#[derive(Debug)]
 pub(super) struct XmlWriter {
     out: String,
     open: Vec<&'static str>,
@@ -19,6 +20,14 @@ impl XmlWriter {
         XmlWriter {
             out,
             open: Vec::new(),
+        }
+    }
+
+    /// What stands inside of an element that is opened elsewhere, and its end.
+    pub(super) fn inside(element: &'static str, bytes: usize) -> Self {
+        XmlWriter {
+            out: String::with_capacity(bytes),
+            open: vec![element],
         }
     }
 
@@ -40,6 +49,16 @@ impl XmlWriter {
     /// An element with a text.
     pub(super) fn text(&mut self, name: &'static str, text: &str) {
         self.text_with(name, &[], text);
+    }
+
+    /// An element with a text that is put together from these.
+    pub(super) fn texts(&mut self, name: &'static str, texts: &[&str]) {
+        self.start(name, &[]);
+        self.out.push('>');
+        for text in texts {
+            escape_text(&mut self.out, text);
+        }
+        self.end(name);
     }
 
     /// An element with a text that may be missing.
@@ -68,6 +87,11 @@ impl XmlWriter {
         while !self.open.is_empty() {
             self.close();
         }
+        self.out.into_bytes()
+    }
+
+    /// The document so far: somebody else writes on.
+    pub(super) fn unfinished(self) -> Vec<u8> {
         self.out.into_bytes()
     }
 
@@ -124,6 +148,11 @@ fn escape_attribute(out: &mut String, text: &str) {
 
 /// A character that XML cannot hold becomes U+FFFD: only a feed's title can have one, which is for people.
 fn escape(out: &mut String, text: &str, replacement: impl Fn(char) -> Option<&'static str>) {
+    // Printable ASCII that stays as it is: what nearly all texts are made of.
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && replacement(byte.into()).is_none();
+    if text.bytes().all(is_plain) {
+        return out.push_str(text);
+    }
     let mut copied = 0;
     for (at, c) in text.char_indices() {
         let replacement = match replacement(c) {

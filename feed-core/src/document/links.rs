@@ -82,22 +82,24 @@ impl FromStr for ArchiveFile {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        let invalid = || InvalidValue::new("archive file", text, "PAGE.r1.atom or PAGE.r1.json");
-        let (page, rest) = text.split_once('.').ok_or_else(invalid)?;
-        let format = [Format::Atom, Format::Json]
-            .into_iter()
-            .find(|format| rest == format!("r{RENDER_VERSION}.{}", format.extension()))
-            .ok_or_else(invalid)?;
-        let number: u64 = page.parse().map_err(|_| invalid())?;
-        let page = PageNumber::new(number).map_err(|_| invalid())?;
-        let file = ArchiveFile { page, format };
-        // One URL a page: "+1" and "01" are other texts for it.
-        if file.to_string() == text {
-            Ok(file)
-        } else {
-            Err(invalid())
-        }
+        let parsed = || {
+            let (page, rest) = text.split_once('.')?;
+            let (version, extension) = rest.strip_prefix('r')?.split_once('.')?;
+            let format = [Format::Atom, Format::Json]
+                .into_iter()
+                .find(|format| extension == format.extension())?;
+            let page = PageNumber::new(number(page)?).ok()?;
+            (number(version)? == u64::from(RENDER_VERSION)).then_some(ArchiveFile { page, format })
+        };
+        parsed()
+            .ok_or_else(|| InvalidValue::new("archive file", text, "PAGE.r1.atom or PAGE.r1.json"))
     }
+}
+
+/// A number in its one form, so that a page has one URL: "+1" and "01" are other texts for it.
+fn number(digits: &str) -> Option<u64> {
+    let is_one = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
+    digits.parse().ok().filter(|_| is_one)
 }
 
 /// The links of a document. Each is a relative reference (RFC 3986, section 4.2) to be resolved against the
@@ -121,6 +123,10 @@ pub struct Links {
 impl Links {
     /// The relation of the link from the head document to the tail (an extension relation, RFC 8288, section 2.1.2).
     pub const TAIL_RELATION: &'static str = "urn:feedway:rel:tail";
+
+    /// What [`Links::events`] is in a sealed page.
+    #[cfg(feature = "store")]
+    pub(crate) const EVENTS_FROM_ARCHIVE: &'static str = "../../events/";
 
     /// Path of a sealed page below the feed's own URL's last segment, such as `archive/0123456789abcdef/12.r1.atom`.
     pub fn archive_path(epoch: Epoch, page: PageNumber, format: Format) -> String {

@@ -36,7 +36,7 @@ impl Document {
                     )
                 }),
                 tail: None,
-                events: "../../events/".to_owned(),
+                events: Links::EVENTS_FROM_ARCHIVE.to_owned(),
             },
             head: None,
             caught_up: None,

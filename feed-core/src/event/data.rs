@@ -10,7 +10,7 @@ use super::{Event, EventId, names::is_attribute_text};
 use crate::error::InvalidValue;
 
 /// Media type of data that says none (CloudEvents JSON format, section 3.1).
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 
 /// The payload of an event with its media type.
 ///
@@ -90,9 +90,13 @@ impl Data {
 
     /// From a store, where only checked data is.
     #[cfg(feature = "store")]
-    pub(crate) fn stored(content_type: Option<String>, bytes: Vec<u8>) -> Self {
+    pub(crate) fn stored(content_type: &str, bytes: Vec<u8>) -> Self {
         Data {
-            content_type: content_type.map_or(Cow::Borrowed(JSON), Cow::Owned),
+            content_type: if content_type == JSON {
+                Cow::Borrowed(JSON)
+            } else {
+                Cow::Owned(content_type.to_owned())
+            },
             bytes: bytes.into(),
         }
     }
@@ -115,18 +119,7 @@ impl Data {
 
     /// Whether the media type says JSON (RFC 6839, section 3.1 for the suffix).
     pub fn is_json(&self) -> bool {
-        if self.content_type == JSON {
-            return true;
-        }
-        let essence = self
-            .content_type
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim();
-        essence.eq_ignore_ascii_case(JSON)
-            || essence.len() > 5
-                && essence.as_bytes()[essence.len() - 5..].eq_ignore_ascii_case(b"+json")
+        is_json_type(&self.content_type)
     }
 
     /// The JSON text; none when the data is not JSON.
@@ -151,6 +144,18 @@ impl Data {
         }
         serde_json::from_slice(&self.bytes).map_err(|error| DecodeError::because(error.to_string()))
     }
+}
+
+/// Whether a media type says JSON (RFC 6839, section 3.1 for the suffix).
+pub(super) fn is_json_type(media_type: &str) -> bool {
+    // What nearly all events have.
+    if media_type == JSON {
+        return true;
+    }
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case(JSON)
+        || essence.len() > 5
+            && essence.as_bytes()[essence.len() - 5..].eq_ignore_ascii_case(b"+json")
 }
 
 /// `type/subtype` of token characters (RFC 9110, section 8.3.1), then anything printable.

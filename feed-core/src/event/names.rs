@@ -84,6 +84,11 @@ macro_rules! checked_text {
     };
 }
 
+/// Whether it can be a subject or a type.
+pub(crate) fn is_name(text: &str, bytes_max: usize) -> bool {
+    (1..=bytes_max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
 checked_text! {
     /// Name of a feed, as it stands in its URL.
     FeedName, "feed name", "a-z, 0-9 and -, starting with a letter or digit, 64 at most",
@@ -95,13 +100,13 @@ checked_text! {
 checked_text! {
     /// The aggregate that an event is about, such as `order-0190b6e2`.
     Subject, "subject", "visible ASCII without spaces, 255 bytes at most",
-    |text| (1..=SUBJECT_BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+    |text| is_name(text, SUBJECT_BYTES_MAX)
 }
 
 checked_text! {
     /// What happened, such as `OrderCreated` or `com.example.order.created`.
     EventType, "event type", "visible ASCII without spaces, 255 bytes at most",
-    |text| (1..=EVENT_TYPE_BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+    |text| is_name(text, EVENT_TYPE_BYTES_MAX)
 }
 
 checked_text! {

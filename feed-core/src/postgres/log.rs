@@ -1,6 +1,6 @@
 //! Reading: a feed's state and its events, in one statement, so that they are of one moment and cost one round trip.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -8,18 +8,19 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::feeds::{FEED_COLUMNS, Feed, Feeds, column, corrupt, time};
+use super::feeds::{FEED_COLUMNS, Feed, Feeds, column};
+use super::rows::{check, event_in, history, position, state_of};
 use super::tx::PostgresTx;
 use crate::error::StoreError;
-use crate::event::{Data, Event, EventId, EventType, FeedName, Subject, Version};
+use crate::event::{Event, EventId, FeedName, Subject};
 use crate::faults::{Bug, planted};
-use crate::feed::{FeedIdentity, FeedState, History};
+use crate::feed::FeedState;
 use crate::limits::{POSITION_MAX, SCAN_EVENTS_MAX, STANDBY_LOOK_MS, STANDBY_LOOKS_MAX};
 use crate::page::PageCapacity;
-use crate::position::{Check, Cursor, Epoch, Position};
+use crate::position::{Cursor, Position};
 use crate::store::Window;
 
-/// The columns of an event, as [`Reading::event`] reads them.
+/// The columns of an event, as [`view`](super::rows::view) reads them.
 const EVENT: &str = r#"p.position, o.id, o.type, o.subject, o.version, o.time_us, p.recorded_us, p."check", o.datacontenttype,
     o.dataschema, o.traceparent, o.causationid, o.correlationid, o.extensions, o.data"#;
 
@@ -104,17 +105,15 @@ pub(super) struct Reading {
 
 impl Reading {
     fn of(feed: &Feed, rows: &[Row]) -> Result<Self, StoreError> {
-        let state = rows
-            .first()
-            .ok_or_else(|| StoreError::UnknownFeed(feed.identity.name.to_string()))?;
         let mut reading = Reading {
-            state: state_of(&feed.identity, state)?,
+            state: first_state(feed, rows)?,
             events: Vec::with_capacity(rows.len() - 1),
             places: Vec::new(),
         };
         for row in &rows[1..] {
             if column::<Option<Uuid>>(row, 1)?.is_some() {
-                let event = event(row, &reading.state)?;
+                let state = &reading.state;
+                let event = event_in(row, &state.identity, &state.history)?;
                 reading.events.push(event);
             } else {
                 let position = position(column(row, 0)?)?;
@@ -157,6 +156,30 @@ pub(super) async fn read(
     }
     let reading = ask(client, &feed, &BETWEEN, &[&feed.number, &first, &last]).await?;
     Ok((reading.state, reading.events))
+}
+
+/// The feed's state, and what `fold` makes of the events of `page`.
+#[cfg(feature = "server")]
+pub(super) async fn fold<F: crate::store::Fold>(
+    client: &deadpool_postgres::Object,
+    feeds: &Feeds,
+    name: &FeedName,
+    page: crate::page::PageNumber,
+    mut fold: F,
+) -> Result<(FeedState, F), StoreError> {
+    let feed = feeds.find(client, name).await?;
+    let (first, last) = stretch(Window::Page(page), feed.identity.capacity);
+    let parameters: [&(dyn ToSql + Sync); 3] = [&feed.number, &first, &last];
+    let (rows, state) = ask_rows(client, &feed, &BETWEEN, &parameters).await?;
+    if fold.wants(&state) {
+        let mut events = Vec::with_capacity(rows.len() - 1);
+        for row in &rows[1..] {
+            events.push(super::rows::view(row, &state.identity, &state.history)?);
+        }
+        events.sort_unstable_by_key(|event| event.position);
+        events.iter().for_each(|event| fold.put(event));
+    }
+    Ok((state, fold))
 }
 
 /// First and last position of a window; a negative first one is counted from the head.
@@ -227,12 +250,23 @@ pub(super) async fn ask(
     sql: &str,
     parameters: &[&(dyn ToSql + Sync)],
 ) -> Result<Reading, StoreError> {
+    let (rows, _) = ask_rows(client, feed, sql, parameters).await?;
+    Reading::of(feed, &rows)
+}
+
+/// The same, in rows; the first of them is the state.
+async fn ask_rows(
+    client: &deadpool_postgres::Object,
+    feed: &Feed,
+    sql: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<(Vec<Row>, FeedState), StoreError> {
     let mut looks = 1;
     loop {
         let rows = values(client, sql, parameters).await?;
-        let reading = Reading::of(feed, &rows)?;
-        match feed.furthest.pass(&reading.state) {
-            Ok(()) => return Ok(reading),
+        let state = first_state(feed, &rows)?;
+        match feed.furthest.pass(&state) {
+            Ok(()) => return Ok((rows, state)),
             Err(error) if looks == STANDBY_LOOKS_MAX => return Err(error),
             // Two that read at the same time may come to know of it the other way round, too.
             Err(_) => tokio::time::sleep(Duration::from_millis(STANDBY_LOOK_MS)).await,
@@ -278,95 +312,12 @@ pub(super) async fn events_of(
         .collect()
 }
 
-fn state_of(identity: &Arc<FeedIdentity>, row: &Row) -> Result<FeedState, StoreError> {
-    let history = history(column(row, 17)?, column(row, 18)?)?;
-    let pruned = position(column(row, 15)?)?;
-    let earliest = Cursor {
-        epoch: history.epoch_at(pruned),
-        position: pruned,
-        check: check(row, 16)?,
-    };
-    let newest: Option<i64> = column(row, 19)?;
-    let (head, updated) = match newest {
-        None => (history.start(), identity.created),
-        Some(newest) => {
-            let position = position(newest)?;
-            let head = Cursor {
-                epoch: history.epoch_at(position),
-                position,
-                check: check(row, 20)?,
-            };
-            (head, time(column(row, 21)?)?)
-        }
-    };
-    Ok(FeedState {
-        identity: identity.clone(),
-        history,
-        head,
-        earliest,
-        updated,
-        is_standbys: column(row, 22)?,
-    })
-}
-
-fn history(firsts: Vec<i64>, epochs: Vec<Vec<u8>>) -> Result<History, StoreError> {
-    let epochs = firsts
-        .into_iter()
-        .zip(epochs)
-        .map(|(first, epoch)| Ok((position(first)?, Epoch::from_bytes(bytes(&epoch)?))))
-        .collect::<Result<Vec<_>, StoreError>>()?;
-    History::new(epochs).map_err(corrupt)
-}
-
-fn event(row: &Row, state: &FeedState) -> Result<Event, StoreError> {
-    event_in(row, &state.identity, &state.history)
-}
-
-fn event_in(row: &Row, identity: &FeedIdentity, history: &History) -> Result<Event, StoreError> {
-    let position = position(column(row, 0)?)?;
-    let id = |index| -> Result<Option<EventId>, StoreError> {
-        let id: Option<Uuid> = column(row, index)?;
-        Ok(id.map(|id| EventId::from_bytes(id.into_bytes())))
-    };
-    let version: i64 = column(row, 4)?;
-    let content_type: Option<String> = column(row, 8)?;
-    let extensions: Option<&str> = column(row, 13)?;
-    let data: Option<Vec<u8>> = column(row, 14)?;
-    Ok(Event {
-        id: id(1)?.ok_or_else(|| corrupt("an event without an id"))?,
-        source: identity.source.clone(),
-        event_type: EventType::new(column::<String>(row, 2)?).map_err(corrupt)?,
-        subject: Subject::new(column::<String>(row, 3)?).map_err(corrupt)?,
-        version: Version::new(u32::try_from(version).map_err(corrupt)?).map_err(corrupt)?,
-        time: time(column(row, 5)?)?,
-        recorded: time(column(row, 6)?)?,
-        position,
-        epoch: history.epoch_at(position),
-        check: check(row, 7)?,
-        dataschema: column(row, 9)?,
-        traceparent: column(row, 10)?,
-        causationid: id(11)?,
-        correlationid: column(row, 12)?,
-        extensions: match extensions {
-            Some(text) => serde_json::from_str(text).map_err(corrupt)?,
-            None => Default::default(),
-        },
-        data: data.map(|bytes| Data::stored(content_type, bytes)),
-    })
-}
-
-pub(super) fn check(row: &Row, index: usize) -> Result<Check, StoreError> {
-    Ok(Check::from_bytes(bytes(column(row, index)?)?))
-}
-
-fn bytes<const N: usize>(found: &[u8]) -> Result<[u8; N], StoreError> {
-    found
-        .try_into()
-        .map_err(|_| corrupt(format!("{} bytes where {N} belong", found.len())))
-}
-
-pub(super) fn position(number: i64) -> Result<Position, StoreError> {
-    Position::new(u64::try_from(number).map_err(corrupt)?).map_err(corrupt)
+/// The feed's state, with which all statements begin.
+fn first_state(feed: &Feed, rows: &[Row]) -> Result<FeedState, StoreError> {
+    let state = rows
+        .first()
+        .ok_or_else(|| StoreError::UnknownFeed(feed.identity.name.to_string()))?;
+    state_of(&feed.identity, state)
 }
 
 /// Runs a statement about one feed whose rows are none of the above.

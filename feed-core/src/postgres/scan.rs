@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use super::feeds::{Feeds, column, time as time_of};
-use super::log::{self, position};
+use super::log;
+use super::rows::{self, position};
 use crate::error::StoreError;
 use crate::event::FeedName;
 use crate::filter::Filter;
@@ -99,7 +100,7 @@ pub(super) async fn cursor_before(
     Ok(Cursor {
         epoch: state.history.epoch_at(position),
         position,
-        check: log::check(row, 1)?,
+        check: rows::check(row, 1)?,
     })
 }
 

@@ -123,6 +123,18 @@ impl PostgresStore {
         reader.reads(read).await
     }
 
+    #[cfg(feature = "server")]
+    pub(crate) async fn fold_log<F: crate::store::Fold>(
+        &self,
+        feed: FeedName,
+        page: crate::page::PageNumber,
+        fold: F,
+    ) -> Result<(FeedState, F), StoreError> {
+        let reader = self.reader().await?;
+        let read = log::fold(&reader, &self.inner.feeds, &feed, page, fold);
+        reader.reads(read).await
+    }
+
     pub(crate) async fn read_event(
         &self,
         feed: FeedName,
@@ -214,7 +226,10 @@ impl PostgresStore {
     /// Gives all events their positions that were committed until now.
     pub(crate) async fn sequenced(&self) -> Result<(), StoreError> {
         let sequencer = self.sequencer().await?;
-        run_batches(&self.inner.shared, &sequencer.0).await.map(drop)
+        run_batches(&self.inner.shared, &sequencer.0).await?;
+        // Another process may have given the positions, and what it tells may still be on its way.
+        self.inner.shared.announce();
+        Ok(())
     }
 
     /// A sequencer of one's own, with what drives its connection.

@@ -1,20 +1,27 @@
 //! The sealed pages.
 
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode};
 
 use super::coding::Coding;
+use super::conditional::Known;
 use super::consumers::Reader;
 use super::problem::Problem;
 use super::problem_types;
 use super::respond::{self, Caching};
 use super::sealed::{Key, SealedPage, SealedPages};
 use super::{build, resolve};
-use crate::document::{ArchiveFile, Document, Links};
+use crate::document::{ArchiveFile, Document, Format, Links};
 use crate::error::StoreError;
+use crate::event::EventView;
 use crate::feed::FeedState;
 use crate::position::{Cursor, Epoch, Position};
-use crate::store::{Log, Window};
+use crate::store::{Fold, Log, Window};
+use crate::{atom, json};
+
+/// Room for a page of the usual size, in bytes.
+const PAGE_BYTES: usize = 128 << 10;
 
 /// What an archive URL leads to when it is no page that can be sent: a redirect, or a problem.
 struct Elsewhere(Response);
@@ -31,60 +38,152 @@ impl From<StoreError> for Elsewhere {
     }
 }
 
-/// The page of an archive URL, in a coding that the reader takes.
+/// A page of a feed, and the epoch under which it is asked for.
+#[derive(Clone, Copy)]
+pub(super) struct ArchivePage {
+    epoch: Epoch,
+    file: ArchiveFile,
+}
+
+impl ArchivePage {
+    /// What the last two segments of an archive URL name.
+    pub(super) fn parse(epoch: &str, file: &str) -> Result<Self, Problem> {
+        match (epoch.parse(), file.parse()) {
+            (Ok(epoch), Ok(file)) => Ok(ArchivePage { epoch, file }),
+            _ => Err(no_page(
+                "an archive page is named EPOCH/PAGE.r1.atom or EPOCH/PAGE.r1.json",
+            )),
+        }
+    }
+}
+
+/// The page in a coding that the reader takes.
 pub(super) async fn archive(
     pages: &SealedPages,
     (feed, log): (usize, &Log),
-    reader: &Reader,
-    headers: &HeaderMap,
-    (epoch, file): (&str, &str),
+    reader: Reader,
+    headers: HeaderMap,
+    page: ArchivePage,
 ) -> Result<Response, Problem> {
-    let (Ok(epoch), Ok(file)) = (epoch.parse::<Epoch>(), file.parse::<ArchiveFile>()) else {
-        return Err(no_page(
-            "an archive page is named EPOCH/PAGE.r1.atom or EPOCH/PAGE.r1.json",
-        ));
-    };
     let key = Key {
         feed,
-        epoch,
-        file,
-        coding: Coding::negotiate(headers),
+        epoch: page.epoch,
+        file: page.file,
+        coding: Coding::negotiate(&headers),
     };
-    match pages.get(key, render(log, epoch, file)).await {
+    let known = Known::by(&headers);
+    drop(headers);
+    let found = match pages.kept(&key) {
+        Some(page) => Ok(page),
+        None => Box::pin(pages.get(key, render(log, page))).await,
+    };
+    match found {
         Ok(page) => {
             reader.asks_after(page.begins_behind());
-            Ok(page.respond(headers))
+            Ok(page.respond(&known))
         }
         Err(Elsewhere(response)) => Ok(response),
     }
 }
 
-async fn render(log: &Log, epoch: Epoch, file: ArchiveFile) -> Result<SealedPage, Elsewhere> {
-    let (state, events) = log.read(Window::Page(file.page)).await?;
-    if !state.history.contains(epoch) {
-        let epoch = epoch.to_string();
-        return Err(resolve::unknown_epoch(&state, &epoch, StatusCode::NOT_FOUND).into());
+/// The bytes of a page's events, and what else is to be known of them.
+struct Pages {
+    asked: ArchivePage,
+    written: Written,
+    /// Cursor and time of the last event that was taken.
+    last: Option<(Cursor, DateTime<Utc>)>,
+}
+
+enum Written {
+    Json(json::Batch),
+    Atom(atom::Entries),
+}
+
+impl Fold for Pages {
+    fn wants(&mut self, state: &FeedState) -> bool {
+        refusal(state, self.asked).is_none()
     }
+
+    fn put(&mut self, event: &EventView<'_>) {
+        match &mut self.written {
+            Written::Json(batch) => batch.put(event),
+            Written::Atom(entries) => entries.put(event),
+        }
+        self.last = Some((event.cursor(), event.recorded));
+    }
+}
+
+/// Why a page is not sent.
+enum Refusal {
+    Epoch,
+    Pruned,
+    NotSealed,
+    /// It stands under this one.
+    OtherEpoch(Epoch),
+}
+
+fn refusal(state: &FeedState, ArchivePage { epoch, file }: ArchivePage) -> Option<Refusal> {
     let capacity = state.identity.capacity;
-    if capacity.last(file.page) <= state.earliest.position {
-        return Err(resolve::pruned(&state, format!("page {}", file.page)).into());
+    let right = build::epoch_of(state, file.page);
+    if !state.history.contains(epoch) {
+        Some(Refusal::Epoch)
+    } else if capacity.last(file.page) <= state.earliest.position {
+        Some(Refusal::Pruned)
+    } else if !capacity.is_sealed(file.page, state.head.position) {
+        Some(Refusal::NotSealed)
+    } else {
+        (epoch != right).then_some(Refusal::OtherEpoch(right))
     }
-    if !capacity.is_sealed(file.page, state.head.position) {
-        return Err(Elsewhere(to_tail(log, &state, file).await?));
+}
+
+async fn render(log: &Log, asked: ArchivePage) -> Result<SealedPage, Elsewhere> {
+    let ArchivePage { epoch, file } = asked;
+    let pages = Pages {
+        asked,
+        written: match file.format {
+            Format::Json => Written::Json(json::Batch::with_room(PAGE_BYTES)),
+            Format::Atom => Written::Atom(atom::Entries::with_room(
+                PAGE_BYTES,
+                Links::EVENTS_FROM_ARCHIVE.to_owned(),
+            )),
+        },
+        last: None,
+    };
+    let (state, pages) = log.fold(file.page, pages).await?;
+    match refusal(&state, asked) {
+        Some(Refusal::Epoch) => {
+            let epoch = epoch.to_string();
+            Err(resolve::unknown_epoch(&state, &epoch, StatusCode::NOT_FOUND).into())
+        }
+        Some(Refusal::Pruned) => Err(resolve::pruned(&state, format!("page {}", file.page)).into()),
+        Some(Refusal::NotSealed) => Err(Elsewhere(to_tail(log, &state, file).await?)),
+        Some(Refusal::OtherEpoch(right)) => {
+            let link = Links::archive_from_archive(right, file.page, file.format);
+            Err(Elsewhere(respond::redirect(&link)))
+        }
+        None => Ok(sealed(&state, file, pages)?),
     }
-    let right = build::epoch_of(&state, file.page);
-    if epoch != right {
-        let link = Links::archive_from_archive(right, file.page, file.format);
-        return Err(Elsewhere(respond::redirect(&link)));
-    }
-    let document = Document::sealed(&state, file.page, events, file.format);
-    let tag = respond::archive_tag(&document, file.format);
+}
+
+/// The page whose events were written.
+fn sealed(state: &FeedState, file: ArchiveFile, pages: Pages) -> Result<SealedPage, StoreError> {
+    let (last, updated) = pages
+        .last
+        .ok_or_else(|| StoreError::Corrupt(format!("page {} has no events", file.page)))?;
+    let mut document = Document::sealed(state, file.page, Vec::new(), file.format);
+    document.updated = updated;
+    let tag = respond::archive_tag(last, file.format);
     let headers = respond::headers(&document, file.format, &tag, Caching::SEALED);
+    let body = match pages.written {
+        Written::Json(batch) => batch.finish(),
+        Written::Atom(entries) => atom::write_feed_of(&document, entries),
+    };
+    let capacity = state.identity.capacity;
     let before = file.page.previous();
     Ok(SealedPage::new(
         before.map_or(Position::START, |page| capacity.last(page)),
         headers,
-        respond::body(&document, file.format),
+        body,
     ))
 }
 

@@ -1,19 +1,18 @@
 //! Accepting connections and answering what comes over them, within bounds that no client can move.
 
 mod clock;
+mod seat;
+mod seldom;
 #[cfg(test)]
 mod tests;
 
-use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -22,9 +21,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
-use self::clock::{Answer, Clock, Clocked, OpenRequest, Patience, overdue};
+use self::clock::{Clock, Clocked, Patience, overdue};
+use self::seat::{Rewound, Seat};
+use self::seldom::Seldom;
+use super::bounded::Bounded;
 use crate::limits::{
     ACCEPT_PAUSE_MS, CONNECTION_BUFFER_BYTES_MAX, CONNECTION_IDLE_MS_MAX, CONNECTIONS_MAX,
     DRAIN_MS_MAX, KEEPALIVE_INTERVAL_MS, KEEPALIVE_MS, REQUEST_HEAD_BYTES_MAX, REQUEST_HEAD_MS_MAX,
@@ -112,7 +113,7 @@ fn notice_vanished(stream: &TcpStream) -> io::Result<()> {
 /// all connections are.
 pub(super) async fn run(
     acceptor: impl Accept,
-    app: Router,
+    app: Bounded,
     stop: CancellationToken,
     bounds: Bounds,
 ) {
@@ -133,12 +134,11 @@ pub(super) async fn run(
 /// The acceptor ends with this, so that nobody waits in its queue while the open requests finish.
 async fn accept_until_stopped(
     mut acceptor: impl Accept,
-    app: Router,
+    app: Bounded,
     stop: &CancellationToken,
     bounds: Bounds,
     connections: &mut JoinSet<()>,
 ) {
-    let app = app.with_state(());
     let mut failed = false;
     loop {
         let accepted = tokio::select! {
@@ -193,53 +193,74 @@ fn report(ended: Result<(), JoinError>) {
 async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     peer: SocketAddr,
-    app: Router,
+    app: Bounded,
     stop: CancellationToken,
     bounds: Bounds,
 ) {
     let clock = Clock::new(bounds.patience);
-    let service = service_fn(|request: Request<Incoming>| {
-        let open = OpenRequest::new(&clock);
-        let response = app.clone().oneshot(request.map(Body::new));
-        async move {
-            let response: Response<Body> = response.await?;
-            Ok::<_, Infallible>(response.map(|body| Answer::new(body, open)))
-        }
-    });
-    let stream = TokioIo::new(Clocked::new(stream, &clock));
-    let mut connection = pin!(http().serve_connection(stream, service));
+    let seat = Seat::new();
+    let app = seat.router(&app);
+    let mut stream = Rewound::new(stream);
     let mut late = pin!(overdue(&clock));
-    let mut stopped = pin!(stop.cancelled());
+    let mut stopped = pin!(Seldom::new(stop.cancelled()));
     let mut stopping = false;
+    // A connection, until a request waits; then that, until it has its answer; and so on.
     loop {
-        tokio::select! {
-            biased;
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%peer, %error, "a connection failed");
-                }
-                return;
-            }
-            () = stopped.as_mut(), if !stopping => {
-                if clock.is_at_rest() {
+        let service = service_fn(|request| seat.serve(&app, &clock, request));
+        let clocked = TokioIo::new(Clocked::new(stream, &clock));
+        let mut connection = http().serve_connection(clocked, service);
+        let head = loop {
+            tokio::select! {
+                biased;
+                ended = &mut connection => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%peer, %error, "a connection failed");
+                    }
                     return;
                 }
-                stopping = true;
-                connection.as_mut().graceful_shutdown();
+                head = poll_fn(|_| seat.waiting(&clock).map_or(Poll::Pending, Poll::Ready)) => break head,
+                () = stopped.as_mut(), if !stopping => {
+                    if clock.is_at_rest() {
+                        return;
+                    }
+                    stopping = true;
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+                // Told quietly: whoever can connect can make it happen.
+                late = late.as_mut() => {
+                    tracing::debug!(%peer, reason = %late, "a connection was closed");
+                    return;
+                }
             }
-            // Told quietly: whoever can connect can make it happen.
-            late = late.as_mut() => {
-                tracing::debug!(%peer, reason = %late, "a connection was closed");
-                return;
+        };
+        let parts = connection.into_parts();
+        stream = parts.io.into_inner().into_inner();
+        if !parts.read_buf.is_empty() {
+            stream.rewind(parts.read_buf.to_vec());
+        }
+        drop(parts.read_buf);
+        loop {
+            tokio::select! {
+                biased;
+                // First: the answer that is there because of it says that the connection ends.
+                () = stopped.as_mut(), if !stopping => stopping = true,
+                () = poll_fn(|cx| seat.poll_waiting(cx)) => break,
+                () = poll_fn(|cx| stream.poll_gone(cx)) => {
+                    tracing::debug!(%peer, "a client went away while it waited");
+                    return;
+                }
             }
         }
+        // hyper would close a connection that it is to shut down and has read nothing from.
+        stream.rewind(if stopping { seat::closing(head) } else { head });
     }
 }
 
 fn http() -> http1::Builder {
     let mut http = http1::Builder::new();
+    // Those that hyper takes by itself. Said in words, they would be put aside anew for each request.
+    const { assert!(REQUEST_HEADERS_MAX == 100) };
     http.header_read_timeout(None)
-        .max_headers(REQUEST_HEADERS_MAX)
         .max_header_size(REQUEST_HEAD_BYTES_MAX)
         .max_buf_size(CONNECTION_BUFFER_BYTES_MAX);
     http

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use self::seen::Following;
 use super::problem::Problem;
 use super::respond::{text, time};
+use super::tips::Tips;
 use crate::event::{FeedName, SubscriptionName};
 use crate::feed::FeedState;
 use crate::position::{Cursor, Position};
@@ -51,11 +52,16 @@ pub(super) struct ConsumerEntry {
 }
 
 /// Those who were seen not too long ago.
-pub(super) async fn consumers(log: &Log, seen: &Consumers) -> Result<Response, Problem> {
+pub(super) async fn consumers(
+    log: &Log,
+    tips: &Tips,
+    seen: &Consumers,
+) -> Result<Response, Problem> {
     let following = seen.following(Instant::now());
     let positions = following.iter().map(|one| one.position).collect();
     let recorded = log.recorded_behind(positions).await?;
     let state = recorded.state;
+    tips.saw(&state);
     let now = Utc::now();
     let consumers = following
         .into_iter()

@@ -98,6 +98,17 @@ impl FeedQuery {
     /// # Errors
     /// [`QueryError`] names the parameter and what it may be.
     pub fn parse(query: &str) -> Result<Self, QueryError> {
+        // What nearly all pollers ask for, in characters that mean nothing else.
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'.';
+        if let Some(after) = query.strip_prefix("after=")
+            && after.bytes().all(plain)
+        {
+            let after = after.parse().map_err(QueryError::Cursor)?;
+            return Ok(FeedQuery {
+                begin: Some(Begin::After(after)),
+                ..FeedQuery::default()
+            });
+        }
         let mut texts = Texts::default();
         let mut filter = Filter::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {

@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use super::resolve;
-use super::tips::Tip;
+use super::tips::{Tip, Tips};
 use crate::event::{Event, EventId};
 use crate::feed::FeedState;
 use crate::filter::Filter;
@@ -33,8 +33,27 @@ impl Wanted {
         self.filter.is_empty() && self.limit.is_none()
     }
 
-    /// What is in the store behind `after`: without a filter up to the end of the page.
-    pub(super) async fn look(&self, log: &Log, after: &After) -> Result<Found, Problem> {
+    /// What is behind `after`, without a filter up to the end of the page: at the feed's end, where that is known, and else
+    /// in the store.
+    pub(super) async fn look(
+        &self,
+        log: &Log,
+        tips: &Tips,
+        after: &After,
+    ) -> Result<Found, Problem> {
+        if tips.may_answer(after) {
+            let tip = tips.current().await?;
+            let at_tip = tip.place(after).and_then(|from| self.at_tip(&tip, from));
+            if let Some(found) = at_tip {
+                return Ok(found);
+            }
+        }
+        let found = Box::pin(self.look_in_store(log, after)).await?;
+        tips.saw(&found.state);
+        Ok(found)
+    }
+
+    async fn look_in_store(&self, log: &Log, after: &After) -> Result<Found, Problem> {
         let at = match (resolve::position(after), after) {
             (Some(position), _) => position,
             (None, After::Event(id)) => find_event(log, *id).await?.position,
@@ -83,36 +102,32 @@ impl Wanted {
 
     /// What the feed's known end has behind `from`; none when it does not reach back so far.
     pub(super) fn at_tip(&self, tip: &Tip, from: Cursor) -> Option<Found> {
-        let next = from.position.next()?;
-        let first = tip.events.first()?.position;
-        let last = tip.events.last()?;
-        if first > next || last.position <= from.position {
-            return None;
-        }
         let state = &tip.state;
+        let capacity = state.identity.capacity;
         if self.filter.is_empty() {
-            let capacity = state.identity.capacity;
-            let end = capacity.last(capacity.page_after(from.position));
-            let events = tip
-                .events
-                .iter()
-                .filter(|event| (next..=end).contains(&event.position))
-                .cloned()
-                .collect();
-            return Some(self.found(state.clone(), from, events));
+            let page_end = capacity.last(capacity.page_after(from.position));
+            let end = match self.limit {
+                None => page_end,
+                Some(limit) => {
+                    let end = from.position.get().saturating_add(u64::from(limit));
+                    Position::new(end).unwrap_or(page_end).min(page_end)
+                }
+            };
+            let events = tip.behind(from, end)?.iter().map(|event| (**event).clone());
+            return Some(self.found(state.clone(), from, events.collect()));
         }
-        let capacity = state.identity.capacity.get();
-        let limit = self.limit.unwrap_or(capacity).min(capacity) as usize;
+        let limit = self.limit.unwrap_or(capacity.get()).min(capacity.get()) as usize;
+        let head = state.head;
         let events: Vec<Event> = tip
-            .events
+            .behind(from, head.position)?
             .iter()
-            .filter(|event| event.position >= next && self.filter.matches(event))
+            .filter(|event| self.filter.matches(event))
             .take(limit)
-            .cloned()
+            .map(|event| (**event).clone())
             .collect();
         let upto = match events.last() {
             Some(event) if events.len() == limit => event.cursor(),
-            _ => last.cursor(),
+            _ => head,
         };
         Some(Found {
             state: state.clone(),

@@ -20,7 +20,17 @@ pub(super) fn negotiate<T: Copy>(
     if let (None, Some(first)) = (values.peek(), first) {
         return Ok(first);
     }
-    let ranges: Vec<Range> = values
+    // Who names one of them and nothing else gets it.
+    let value = values.next();
+    let is_named = |media_type: &str| value.is_some_and(|value| value == media_type);
+    if values.peek().is_none()
+        && let Some((offer, _)) = offers.iter().find(|(_, name)| is_named(name.as_ref()))
+    {
+        return Ok(*offer);
+    }
+    let ranges: Vec<Range> = value
+        .into_iter()
+        .chain(values)
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(Range::parse)

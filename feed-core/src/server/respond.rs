@@ -6,14 +6,18 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serializer;
 use sha2::{Digest, Sha256};
 
-use super::conditional;
 use super::feed_query::FeedQuery;
 use super::problem::Problem;
 use super::problem_types;
+use super::rendered::Rendered;
 use crate::document::{Document, Format, Links, RENDER_VERSION};
 use crate::feed::{FeedIdentity, Visibility};
 use crate::headers::{FEED_CAUGHT_UP, FEED_HEAD};
+use crate::position::Cursor;
 use crate::{atom, json};
+
+/// Headers that a document has, and some that others add.
+const HEADERS: usize = 12;
 
 /// What caches are told of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,13 +87,8 @@ pub(super) fn tag(document: &Document, format: Format, begins: &str, query: &Fee
     )
 }
 
-/// The ETag of a sealed page.
-pub(super) fn archive_tag(document: &Document, format: Format) -> String {
-    let last = document
-        .events
-        .last()
-        .map(|event| event.cursor().to_string())
-        .unwrap_or_default();
+/// The ETag of a sealed page whose last event has this cursor.
+pub(super) fn archive_tag(last: Cursor, format: Format) -> String {
     format!("\"r{RENDER_VERSION}.{}.{last}\"", format.extension())
 }
 
@@ -100,7 +99,7 @@ pub(super) fn headers(
     etag: &str,
     caching: Caching,
 ) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderMap::with_capacity(HEADERS);
     set(&mut headers, header::ETAG, etag);
     set_caching(&mut headers, caching, Some(&document.feed));
     set(&mut headers, header::LINK, &link_header(&document.links));
@@ -108,38 +107,26 @@ pub(super) fn headers(
         set(&mut headers, FEED_HEAD, &head.to_string());
     }
     if let Some(caught_up) = document.caught_up {
-        set(
-            &mut headers,
-            FEED_CAUGHT_UP,
-            if caught_up { "true" } else { "false" },
-        );
+        let caught_up = if caught_up { "true" } else { "false" };
+        headers.insert(FEED_CAUGHT_UP, HeaderValue::from_static(caught_up));
     }
-    set(&mut headers, header::CONTENT_TYPE, format.media_type());
+    let media_type = HeaderValue::from_static(format.media_type());
+    headers.insert(header::CONTENT_TYPE, media_type);
     headers
 }
 
-/// The body of a document.
-pub(super) fn body(document: &Document, format: Format) -> Vec<u8> {
-    match format {
-        Format::Atom => atom::write_feed(document),
-        Format::Json => json::write_batch(&document.events),
-    }
-}
-
-/// The document, or 304 when the reader has it.
-pub(super) fn document(
-    request: &HeaderMap,
+/// The document as it is sent.
+pub(super) fn rendered(
     document: &Document,
     format: Format,
     etag: &str,
     caching: Caching,
-) -> Response {
-    let mut headers = headers(document, format, etag, caching);
-    if conditional::matches(request, etag) {
-        headers.remove(header::CONTENT_TYPE);
-        return (StatusCode::NOT_MODIFIED, headers).into_response();
-    }
-    (headers, body(document, format)).into_response()
+) -> Rendered {
+    let body = match format {
+        Format::Atom => atom::write_feed(document),
+        Format::Json => json::write_batch(&document.events),
+    };
+    Rendered::new(headers(document, format, etag, caching), body)
 }
 
 /// A temporary redirect: where a page is now may change once it is sealed.
@@ -155,14 +142,13 @@ pub(super) fn redirect(location: &str) -> Response {
 pub(super) fn set_caching(headers: &mut HeaderMap, caching: Caching, feed: Option<&FeedIdentity>) {
     let visibility = feed.map_or(Visibility::Public, |feed| feed.visibility);
     let control = match (caching.lifetime, visibility) {
-        (Lifetime::Sealed, visibility) => {
-            format!("{}, max-age=31536000, immutable", visibility.as_str())
-        }
-        (Lifetime::Revalidated, Visibility::Public) => "no-cache".to_owned(),
-        (Lifetime::Revalidated, Visibility::Private) => "private, no-cache".to_owned(),
-        (Lifetime::NotStored, _) => "no-store".to_owned(),
+        (Lifetime::Sealed, Visibility::Public) => "public, max-age=31536000, immutable",
+        (Lifetime::Sealed, Visibility::Private) => "private, max-age=31536000, immutable",
+        (Lifetime::Revalidated, Visibility::Public) => "no-cache",
+        (Lifetime::Revalidated, Visibility::Private) => "private, no-cache",
+        (Lifetime::NotStored, _) => "no-store",
     };
-    set(headers, header::CACHE_CONTROL, &control);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(control));
     if caching.negotiated {
         headers.insert(header::VARY, HeaderValue::from_static("Accept"));
     }

@@ -1,19 +1,25 @@
 //! The routes of the feeds.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::{FromRequestParts, RawQuery, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
+use futures_util::future::{Either, Ready, ready};
+use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
+use super::archive::{self, ArchivePage};
+use super::conditional;
 use super::consumers::{self, Consumers, Reader};
-use super::documents::{self, Asked};
+use super::documents::{self, Asked, AtKnownEnd};
 use super::feed_query::{FeedForm, FeedQuery};
 use super::negotiate::negotiate;
 use super::problem::Problem;
@@ -21,9 +27,8 @@ use super::problem_types;
 use super::query::PathParams;
 use super::respond::{text, time, unknown_parameter};
 use super::sealed::SealedPages;
-use super::stopping::Stopping;
 use super::tips::Tips;
-use super::{archive, single, stream};
+use super::{single, stream};
 use crate::document::Format;
 use crate::error::InvalidValue;
 use crate::event::FeedName;
@@ -127,7 +132,6 @@ pub fn router_with<'a>(
         .route("/feeds/{feed}/", get(no_resource))
         .route("/feeds/", get(no_resource))
         .method_not_allowed_fallback(no_method)
-        .layer(axum::middleware::map_response(without_length_of_304))
         .with_state(Arc::new(Feeds {
             served,
             heartbeat: options.heartbeat,
@@ -175,23 +179,45 @@ fn readable(get: MethodRouter<Arc<Feeds>>) -> MethodRouter<Arc<Feeds>> {
     })
 }
 
-/// A 304 has no body, and what axum says of its length to HEAD is not what a 200 would say (RFC 9110, section 8.6).
-async fn without_length_of_304(mut response: Response) -> Response {
-    if response.status() == StatusCode::NOT_MODIFIED {
-        response.headers_mut().remove(header::CONTENT_LENGTH);
-    }
-    response
-}
-
 impl Feeds {
     fn find(&self, feed: &str) -> Result<&Served, Problem> {
+        self.named(feed).ok_or_else(|| {
+            crate::error::StoreError::UnknownFeed(feed.chars().take(80).collect()).into()
+        })
+    }
+
+    fn named(&self, feed: &str) -> Option<&Served> {
         self.served
             .iter()
             .find(|served| served.log.feed().as_str() == feed)
-            .ok_or_else(|| {
-                crate::error::StoreError::UnknownFeed(feed.chars().take(80).collect()).into()
-            })
     }
+}
+
+/// The last segments of a request's path, as they stand there. What is percent-encoded is no name of ours; routes know it.
+fn last_segments<const N: usize>(parts: &Parts) -> Option<[&str; N]> {
+    let mut segments = parts.uri.path().rsplit('/');
+    let mut last = [""; N];
+    for place in last.iter_mut().rev() {
+        *place = segments.next()?;
+    }
+    Some(last)
+}
+
+/// The feed and its page.
+async fn page_of<'f>(
+    feeds: &'f Feeds,
+    parts: &mut Parts,
+) -> Result<(&'f Served, ArchivePage), Problem> {
+    if let Some([feed, _, epoch, file]) = last_segments(parts)
+        && let Some(served) = feeds.named(feed)
+        && let Ok(page) = ArchivePage::parse(epoch, file)
+    {
+        return Ok((served, page));
+    }
+    type Names = PathParams<(String, String, String)>;
+    let PathParams((feed, epoch, file)) = Box::pin(Names::from_request_parts(parts, &())).await?;
+    let served = feeds.find(&feed)?;
+    Ok((served, ArchivePage::parse(&epoch, &file)?))
 }
 
 async fn no_resource() -> Problem {
@@ -212,6 +238,7 @@ async fn list(
     let mut list = FeedList { feeds: Vec::new() };
     for served in &feeds.served {
         let stats = served.log.stats().await?;
+        served.tips.saw(&stats.state);
         let identity = &stats.state.identity;
         list.feeds.push(FeedEntry {
             name: identity.name.clone(),
@@ -228,38 +255,87 @@ async fn list(
     Ok(([(header::CACHE_CONTROL, "no-cache")], Json(list)).into_response())
 }
 
+/// An answer that is there at once, or comes later. Most are there at once, and nothing larger than they is put aside for
+/// them.
+type Answering = Either<Ready<Response>, Pin<Box<dyn Future<Output = Response> + Send>>>;
+
+fn at_once(answer: impl IntoResponse) -> Answering {
+    Either::Left(ready(answer.into_response()))
+}
+
+fn later(answering: impl Future<Output = Result<Response, Problem>> + Send + 'static) -> Answering {
+    Either::Right(Box::pin(answering.map(IntoResponse::into_response)))
+}
+
 /// The head, the tail, or the event stream.
-async fn own_url(
-    State(feeds): State<Arc<Feeds>>,
-    PathParams(feed): PathParams<String>,
-    RawQuery(query): RawQuery,
-    stopping: Stopping,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let Served {
-        log,
-        tips,
-        consumers,
-        ..
-    } = feeds.find(&feed)?;
-    let query = FeedQuery::parse(query.as_deref().unwrap_or_default())?;
+fn own_url(State(feeds): State<Arc<Feeds>>, request: Request) -> Answering {
+    let mut parts = request.into_parts().0;
+    if let Some([feed]) = last_segments(&parts)
+        && let Some(served) = feeds.named(feed)
+    {
+        let number = served.number;
+        return own_url_of(feeds, number, &parts);
+    }
+    later(async move {
+        let PathParams(feed) = PathParams::<String>::from_request_parts(&mut parts, &()).await?;
+        let number = feeds.find(&feed)?.number;
+        Ok(own_url_of(feeds, number, &parts).await)
+    })
+}
+
+/// The same of the feed with this number.
+fn own_url_of(feeds: Arc<Feeds>, number: usize, parts: &Parts) -> Answering {
+    let served = &feeds.served[number];
+    let (asked, form) = match asked(served, parts) {
+        Ok(asked) => asked,
+        Err(problem) => return at_once(problem),
+    };
+    let format = match form {
+        FeedForm::Document(format) => format,
+        FeedForm::Stream => {
+            let last_event_id = parts.headers.get(stream::LAST_EVENT_ID).cloned();
+            return later(async move {
+                let served = &feeds.served[number];
+                let (log, tips) = (&served.log, &served.tips);
+                stream::stream(log, tips, &asked, last_event_id, feeds.heartbeat).await
+            });
+        }
+    };
+    let Some(begin) = asked.query.begin else {
+        return match documents::known_head(&served.tips, &asked, format) {
+            Some(answer) => at_once(answer),
+            None => later(async move {
+                let served = &feeds.served[number];
+                documents::head(&served.log, &served.tips, &asked, format).await
+            }),
+        };
+    };
+    match documents::known_tail(&served.tips, &asked, format, begin) {
+        AtKnownEnd::Answer(answer) => at_once(answer),
+        AtKnownEnd::Waits(from, wait) => later(async move {
+            let served = &feeds.served[number];
+            let (log, tips, from) = (&served.log, &served.tips, (from, from));
+            documents::waited(log, tips, asked, format, from, wait).await
+        }),
+        AtKnownEnd::Unknown => later(async move {
+            let served = &feeds.served[number];
+            documents::tail(&served.log, &served.tips, asked, format, begin).await
+        }),
+    }
+}
+
+/// What is asked for, and in which representation.
+fn asked(served: &Served, parts: &Parts) -> Result<(Asked, FeedForm), Problem> {
+    let query = FeedQuery::parse(parts.uri.query().unwrap_or_default())?;
     let form = match query.form {
         Some(form) => form,
-        None => negotiate(&headers, offers(&query))?,
+        None => negotiate(&parts.headers, offers(&query))?,
     };
-    let asked = Asked {
-        headers: &headers,
-        query: &query,
-        reader: Reader::of(&headers, consumers),
-        stopping,
-    };
-    match (form, query.begin) {
-        (FeedForm::Stream, _) => stream::stream(log, tips, &asked, feeds.heartbeat).await,
-        (FeedForm::Document(format), None) => documents::head(log, &asked, format).await,
-        (FeedForm::Document(format), Some(begin)) => {
-            documents::tail(log, tips, &asked, format, begin).await
-        }
+    if conditional::asks_past_caches(&parts.headers) {
+        served.tips.doubt();
     }
+    let reader = Reader::of(&parts.headers, &served.consumers);
+    Ok((Asked::new(parts, query, reader), form))
 }
 
 /// The representations at a feed's own URL; the first is what a request gets that does not care.
@@ -279,20 +355,16 @@ fn offers(query: &FeedQuery) -> &'static [(FeedForm, &'static str)] {
 
 async fn archive_page(
     State(feeds): State<Arc<Feeds>>,
-    PathParams((feed, epoch, file)): PathParams<(String, String, String)>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Problem> {
-    no_parameters(query.as_deref())?;
-    let Served {
-        number,
-        log,
-        consumers,
-        ..
-    } = feeds.find(&feed)?;
-    let reader = Reader::of(&headers, consumers);
-    let feed = (*number, log);
-    archive::archive(&feeds.pages, feed, &reader, &headers, (&epoch, &file)).await
+    let mut parts = request.into_parts().0;
+    let page = page_of(&feeds, &mut parts).await;
+    // A query is refused first, whatever the path names.
+    no_parameters(parts.uri.query())?;
+    let (served, page) = page?;
+    let reader = Reader::of(&parts.headers, &served.consumers);
+    let feed = (served.number, &served.log);
+    archive::archive(&feeds.pages, feed, reader, parts.headers, page).await
 }
 
 async fn event(
@@ -311,11 +383,14 @@ async fn consumers(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     no_parameters(query.as_deref())?;
-    let Served { log, consumers, .. } = feeds.find(&feed)?;
-    consumers::consumers(log, consumers).await
+    let served = feeds.find(&feed)?;
+    consumers::consumers(&served.log, &served.tips, &served.consumers).await
 }
 
 fn no_parameters(query: Option<&str>) -> Result<(), Problem> {
+    if query.is_none_or(str::is_empty) {
+        return Ok(());
+    }
     match url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).next() {
         None => Ok(()),
         Some((name, _)) => Err(unknown_parameter(&name, "none is taken here")),

@@ -1,20 +1,17 @@
 //! Sealed pages as bytes: rendered once, compressed once a coding, kept while there is room.
 
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, header};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::coding::Coding;
-use super::conditional;
+use super::conditional::Known;
+use super::rendered::Rendered;
 use super::respond;
 use crate::document::ArchiveFile;
 use crate::error::StoreError;
 use crate::position::{Epoch, Position};
-
-/// Bytes that a kept page takes beside its body: key, headers, places in the cache. An estimate.
-const OVERHEAD_BYTES: u64 = 1_024;
 
 /// Which page, in which coding. `feed` is its number in the router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,9 +27,7 @@ pub(super) struct Key {
 pub(super) struct SealedPage {
     /// The position before its first event.
     begins_behind: Position,
-    /// All headers that do not come from the request.
-    headers: HeaderMap,
-    body: Bytes,
+    rendered: Rendered,
 }
 
 /// The pages that are kept, up to a number of bytes; what was asked for least goes first. A page that several ask for
@@ -44,7 +39,7 @@ struct Bytewise;
 
 impl Weighter<Key, SealedPage> for Bytewise {
     fn weight(&self, _: &Key, page: &SealedPage) -> u64 {
-        page.body.len() as u64 + OVERHEAD_BYTES
+        page.rendered.bytes() as u64
     }
 }
 
@@ -53,6 +48,11 @@ impl SealedPages {
         // Pages of the default size are guessed to have some 64 KiB.
         let pages = usize::try_from(bytes_max >> 16).unwrap_or(usize::MAX);
         SealedPages(Cache::with_weighter(pages.max(16), bytes_max, Bytewise))
+    }
+
+    /// The page of this key, if it is kept.
+    pub(super) fn kept(&self, key: &Key) -> Option<SealedPage> {
+        self.0.get(key)
     }
 
     /// The page of this key; `render` makes it, not compressed, when it is not kept. Whatever else `render` finds out
@@ -87,26 +87,25 @@ impl SealedPage {
         headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
         SealedPage {
             begins_behind,
-            headers,
-            body: body.into(),
+            rendered: Rendered::new(headers, body),
         }
     }
 
     /// The same page in a coding, with an ETag of its own.
     async fn encoded(&self, coding: Coding) -> Result<SealedPage, StoreError> {
-        let plain = self.body.clone();
+        let plain = self.rendered.body().clone();
         let encoded = tokio::task::spawn_blocking(move || coding.encode(&plain)).await;
         let body = encoded
             .map_err(|error| StoreError::Panicked(error.to_string()))?
             .map_err(|error| StoreError::Panicked(format!("{}: {error}", coding.name())))?;
-        let mut headers = self.headers.clone();
-        let tag = format!("\"{}.{}\"", self.tag().trim_matches('"'), coding.tag());
+        let mut headers = self.rendered.headers();
+        let plain_tag = self.rendered.tag().trim_matches('"');
+        let tag = format!("\"{plain_tag}.{}\"", coding.tag());
         respond::set(&mut headers, header::ETAG, &tag);
         respond::set(&mut headers, header::CONTENT_ENCODING, coding.name());
         Ok(SealedPage {
             begins_behind: self.begins_behind,
-            headers,
-            body: body.into(),
+            rendered: Rendered::new(headers, body),
         })
     }
 
@@ -115,19 +114,8 @@ impl SealedPage {
         self.begins_behind
     }
 
-    fn tag(&self) -> &str {
-        let tag = self.headers.get(header::ETAG);
-        tag.and_then(|tag| tag.to_str().ok()).unwrap_or_default()
-    }
-
     /// The page, or 304 when the reader has it.
-    pub(super) fn respond(self, request: &HeaderMap) -> Response {
-        if conditional::matches(request, self.tag()) {
-            let mut headers = self.headers;
-            headers.remove(header::CONTENT_TYPE);
-            headers.remove(header::CONTENT_ENCODING);
-            return (StatusCode::NOT_MODIFIED, headers).into_response();
-        }
-        (self.headers, self.body).into_response()
+    pub(super) fn respond(&self, known: &Known) -> Response {
+        self.rendered.respond(known)
     }
 }

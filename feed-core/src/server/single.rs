@@ -2,14 +2,15 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Map, Value};
 
-use super::conditional;
+use super::conditional::Known;
 use super::look::find_event;
 use super::negotiate::negotiate;
 use super::problem::Problem;
+use super::rendered::not_modified;
 use super::resolve;
 use super::respond::{self, Caching};
 use crate::document::{Format, Links, RENDER_VERSION};
@@ -119,8 +120,8 @@ fn respond(
     let mut headers = HeaderMap::new();
     respond::set(&mut headers, header::ETAG, &etag);
     respond::set_caching(&mut headers, caching, Some(feed));
-    if conditional::matches(request, &etag) {
-        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    if Known::by(request).is(&etag) {
+        return not_modified(headers);
     }
     let format = match form {
         EventForm::Binary => {

@@ -28,7 +28,7 @@ use crate::store::Log;
 pub(super) const MEDIA_TYPE: &str = "text/event-stream";
 
 /// What a reader who connects again has seen last.
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Tells some proxies to pass on what comes as it comes.
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -36,6 +36,7 @@ const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// A stream under way.
 struct Stream {
     log: Log,
+    tips: Tips,
     wanted: Wanted,
     waiter: Waiter,
     reader: Reader,
@@ -56,25 +57,27 @@ struct Stream {
 pub(super) async fn stream(
     log: &Log,
     tips: &Tips,
-    asked: &Asked<'_>,
+    asked: &Asked,
+    last_event_id: Option<HeaderValue>,
     heartbeat: Duration,
 ) -> Result<Response, Problem> {
     asked.query.check_stream()?;
     // Interest is registered before looking.
     let waiter = tips.wait()?;
-    let begin = begin(asked)?;
+    let begin = begin(asked, last_event_id)?;
     let wanted = Wanted {
         filter: asked.query.filter.clone(),
         limit: Some(STREAM_EVENTS_MAX),
     };
-    let found = wanted.look(log, &after(log, begin).await?).await?;
+    let found = wanted.look(log, tips, &after(log, begin).await?).await?;
     asked.reader.asks_after(found.from.position);
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     headers.insert(BUFFERING, HeaderValue::from_static("no"));
-    respond::set_caching(&mut headers, Caching::waited(asked.query), None);
+    respond::set_caching(&mut headers, Caching::waited(&asked.query), None);
     let stream = Stream {
         log: log.clone(),
+        tips: tips.clone(),
         wanted,
         waiter,
         reader: asked.reader.clone(),
@@ -98,10 +101,8 @@ pub(super) async fn stream(
 }
 
 /// Where to begin: what the reader has seen last goes before what its URL says, which is where it once began.
-fn begin(asked: &Asked<'_>) -> Result<Begin, Problem> {
-    let last = asked
-        .headers
-        .get(LAST_EVENT_ID)
+fn begin(asked: &Asked, last_event_id: Option<HeaderValue>) -> Result<Begin, Problem> {
+    let last = last_event_id
         .filter(|id| !id.is_empty())
         .map(|id| String::from_utf8_lossy(id.as_bytes()).parse::<After>())
         .transpose()
@@ -148,7 +149,8 @@ impl Stream {
 
     /// Looks on in the store. When it fails, the stream ends: its reader comes again with the last id.
     async fn look(&self) -> Option<Found> {
-        let found = self.wanted.look(&self.log, &After::Cursor(self.at)).await;
+        let after = After::Cursor(self.at);
+        let found = self.wanted.look(&self.log, &self.tips, &after).await;
         // The reason was logged where the problem was made.
         found.ok()
     }

@@ -1,24 +1,28 @@
 //! Reading: all SQL that reads feeds and events.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use rusqlite::{Connection, OptionalExtension, Params, Row, named_params};
 use uuid::Uuid;
 
 use super::connection::store_error;
 use super::outbox::{feed_of, key, position_of};
+use super::rows::{EVENT_COLUMNS, time};
 use crate::error::StoreError;
-use crate::event::{Data, Event, EventId, EventType, FeedName, Subject, Version, to_micros};
+use crate::event::{Event, EventId, EventView, FeedName, Subject};
 use crate::feed::{FeedConfig, FeedIdentity, FeedState, History, Visibility};
 use crate::limits::POSITION_MAX;
 use crate::page::PageCapacity;
 use crate::position::{Check, Cursor, Epoch, Position};
 use crate::store::Window;
 
-/// Columns of an event, in the order in which [`Feed::event`] reads them.
-pub(super) const EVENT_COLUMNS: &str = r#"feed_position, id, type, subject, version, time_us, recorded_us, "check", datacontenttype,
-    dataschema, traceparent, causationid, correlationid, extensions, data"#;
+/// The events at the keys ?1 to ?2.
+static BETWEEN: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {EVENT_COLUMNS} FROM outbox WHERE feed_position BETWEEN ?1 AND ?2 ORDER BY feed_position"
+    )
+});
 
 /// A feed with its number in this file.
 pub(super) struct Feed {
@@ -119,6 +123,28 @@ pub(super) fn read(
         Window::NewestPage => feed.newest(conn, head, feed.identity.capacity.get())?,
     };
     Ok((state, events))
+}
+
+/// The feed's state, and what `fold` makes of the events of `page`, shown to it as they stand in their rows. All is read in
+/// the caller's transaction.
+#[cfg(feature = "server")]
+pub(super) fn fold<F: crate::store::Fold>(
+    conn: &Connection,
+    name: &FeedName,
+    page: crate::page::PageNumber,
+    mut fold: F,
+) -> Result<(FeedState, F), StoreError> {
+    let feed = find(conn, name)?;
+    let state = feed.state(conn)?;
+    if fold.wants(&state) {
+        let positions = feed.identity.capacity.positions(page);
+        let ends = [*positions.start(), *positions.end()].map(|at| key(feed.number, at));
+        feed.each(conn, &BETWEEN, ends, &mut |event| {
+            fold.put(&event);
+            Ok(())
+        })?;
+    }
+    Ok((state, fold))
 }
 
 pub(super) fn event(
@@ -321,12 +347,9 @@ impl Feed {
         if first > POSITION_MAX || first > last {
             return Ok(Vec::new());
         }
-        let sql = format!(
-            "SELECT {EVENT_COLUMNS} FROM outbox WHERE feed_position BETWEEN ?1 AND ?2 ORDER BY feed_position"
-        );
         self.events(
             conn,
-            &sql,
+            &BETWEEN,
             [key(self.number, first), key(self.number, last)],
         )
     }
@@ -337,53 +360,31 @@ impl Feed {
         sql: &str,
         parameters: impl Params,
     ) -> Result<Vec<Event>, StoreError> {
-        let mut statement = conn.prepare_cached(sql).map_err(store_error)?;
-        let mut rows = statement.query(parameters).map_err(store_error)?;
         let mut events = Vec::new();
-        while let Some(row) = rows.next().map_err(store_error)? {
-            events.push(self.event(row)?);
-        }
+        self.each(conn, sql, parameters, &mut |event| {
+            events.push(event.to_event(&self.identity.source).map_err(corrupt)?);
+            Ok(())
+        })?;
         Ok(events)
     }
 
-    fn event(&self, row: &Row<'_>) -> Result<Event, StoreError> {
-        let position = position_of(row.get(0).map_err(store_error)?);
-        let extensions: Option<String> = row.get(13).map_err(store_error)?;
-        let data: Option<Vec<u8>> = row.get(14).map_err(store_error)?;
-        let content_type: Option<String> = row.get(8).map_err(store_error)?;
-        let causationid: Option<[u8; 16]> = row.get(11).map_err(store_error)?;
-        Ok(Event {
-            id: EventId::from_bytes(row.get(1).map_err(store_error)?),
-            source: self.identity.source.clone(),
-            event_type: EventType::new(row.get::<_, String>(2).map_err(store_error)?)
-                .map_err(corrupt)?,
-            subject: Subject::new(row.get::<_, String>(3).map_err(store_error)?)
-                .map_err(corrupt)?,
-            version: Version::new(row.get(4).map_err(store_error)?).map_err(corrupt)?,
-            time: time(row.get(5).map_err(store_error)?)?,
-            recorded: time(row.get(6).map_err(store_error)?)?,
-            position,
-            epoch: self.history.epoch_at(position),
-            check: Check::from_bytes(row.get(7).map_err(store_error)?),
-            dataschema: row.get(9).map_err(store_error)?,
-            traceparent: row.get(10).map_err(store_error)?,
-            causationid: causationid.map(EventId::from_bytes),
-            correlationid: row.get(12).map_err(store_error)?,
-            extensions: match extensions {
-                Some(text) => serde_json::from_str(&text).map_err(corrupt)?,
-                None => Default::default(),
-            },
-            data: data.map(|bytes| Data::stored(content_type, bytes)),
-        })
+    /// Shows `each` the events of a query, as they stand in its rows.
+    fn each(
+        &self,
+        conn: &Connection,
+        sql: &str,
+        parameters: impl Params,
+        each: &mut dyn FnMut(EventView<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut statement = conn.prepare_cached(sql).map_err(store_error)?;
+        let mut rows = statement.query(parameters).map_err(store_error)?;
+        while let Some(row) = rows.next().map_err(store_error)? {
+            each(self.view(row)?)?;
+        }
+        Ok(())
     }
 }
 
-pub(super) fn time(micros: i64) -> Result<DateTime<Utc>, StoreError> {
-    DateTime::from_timestamp_micros(micros)
-        .map(to_micros)
-        .ok_or_else(|| StoreError::Corrupt(format!("{micros} is no time")))
-}
-
-fn corrupt(error: impl std::fmt::Display) -> StoreError {
+pub(super) fn corrupt(error: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt(error.to_string())
 }

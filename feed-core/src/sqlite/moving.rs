@@ -8,8 +8,8 @@ use rusqlite::{Connection, OpenFlags, ToSql, params_from_iter};
 use tokio::sync::mpsc;
 
 use super::connection::{check_library, open_writer, store_error};
-use super::log::EVENT_COLUMNS as STORED_COLUMNS;
 use super::outbox::key;
+use super::rows::EVENT_COLUMNS as STORED_COLUMNS;
 use super::{boot_clock, borrowed, migrate};
 use crate::error::StoreError;
 use crate::limits::MOVED_BATCHES_AHEAD_MAX;

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 
 use super::prepared::Prepared;
-use super::rows::{Head, Inserted, Place, Rows};
+use super::statements::{Head, Inserted, Place, Rows};
 use crate::error::{AppendError, StoreError};
 use crate::event::{EventId, NewEvent, Subject, Version};
 use crate::limits::{FEEDS_REMEMBERED_MAX, POSITION_MAX};

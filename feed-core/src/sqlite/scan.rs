@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::connection::store_error;
-use super::log::{EVENT_COLUMNS, Feed, find, time};
+use super::log::{Feed, find};
 use super::outbox::key;
+use super::rows::{EVENT_COLUMNS, time};
 use crate::error::StoreError;
 use crate::event::FeedName;
 use crate::filter::Filter;

@@ -1,27 +1,27 @@
 //! The store: the writer's queue and the readers' pool.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::thread::JoinHandle;
 
 use chrono::{DateTime, Utc};
-use deadpool_sqlite::{Config, Hook, HookError, Pool, Runtime};
 use rusqlite::{Connection, OpenFlags};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::callers::Callers;
-use super::connection::{check_library, open_writer, prepare_reader, store_error};
+use super::connection::{check_library, open_writer};
+use super::readers::Readers;
 use super::session::Session;
 use super::tx::Access;
 use super::watcher::Watcher;
 use super::writer::{Command, Write, Writer, run_work};
-use super::{log, migrate, scan, time_limit};
+use super::{log, migrate, scan};
 use crate::error::StoreError;
 use crate::event::{Event, EventId, FeedName};
 use crate::feed::{FeedConfig, FeedState};
 use crate::filter::Filter;
-use crate::limits::{READ_MS_MAX, READERS_MAX, WRITE_QUEUE_MAX};
+use crate::limits::{READERS_MAX, WRITE_QUEUE_MAX};
 use crate::position::{Cursor, Position};
 use crate::store::{Migrations, RecordedBehind, Scan, Tx, TxInner, Window};
 
@@ -31,7 +31,7 @@ pub(crate) struct SqliteStore {
     /// Joined by whoever closes.
     thread: Mutex<Option<JoinHandle<()>>>,
     callers: Callers,
-    readers: Pool,
+    readers: Readers,
     commits: watch::Receiver<u64>,
     /// Taken away to close.
     watcher: Mutex<Option<Watcher>>,
@@ -45,7 +45,7 @@ impl SqliteStore {
         migrations: Option<Migrations>,
     ) -> Result<Self, StoreError> {
         check_library()?;
-        let readers = reader_pool(&path)?;
+        let readers = Readers::new(path.clone(), READERS_MAX);
         let (sender, queue) = mpsc::channel(WRITE_QUEUE_MAX);
         let (committed, commits) = watch::channel(0);
         let runtime = Handle::current();
@@ -125,6 +125,31 @@ impl SqliteStore {
             .await
     }
 
+    /// The same where little is expected: what was appended a moment ago.
+    #[cfg(feature = "server")]
+    pub(crate) async fn read_news(
+        &self,
+        feed: FeedName,
+        window: Window,
+    ) -> Result<(FeedState, Vec<Event>), StoreError> {
+        let read = self.readers.run_here(|conn| log::read(conn, &feed, window));
+        match read {
+            Some(read) => read,
+            None => self.read_log(feed, window).await,
+        }
+    }
+
+    #[cfg(feature = "server")]
+    pub(crate) async fn fold_log<F: crate::store::Fold>(
+        &self,
+        feed: FeedName,
+        page: crate::page::PageNumber,
+        fold: F,
+    ) -> Result<(FeedState, F), StoreError> {
+        self.with_reader(move |conn| log::fold(conn, &feed, page, fold))
+            .await
+    }
+
     pub(crate) async fn read_event(
         &self,
         feed: FeedName,
@@ -184,10 +209,13 @@ impl SqliteStore {
     ) -> Result<FeedState, StoreError> {
         let name = feed.clone();
         self.write(async move |tx: &mut Tx<'_>| {
-            let TxInner::Sqlite(tx) = &mut tx.inner else {
+            let TxInner::Sqlite(inner) = &mut tx.inner else {
                 return Err(StoreError::Closed);
             };
-            tx.open_epoch(&name, &reason)
+            inner.open_epoch(&name, &reason)?;
+            // What is known of the feed is not so any more.
+            tx.announce();
+            Ok(())
         })
         .await?;
         Ok(self.read_log(feed, Window::Nothing).await?.0)
@@ -228,18 +256,7 @@ impl SqliteStore {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let reader = self
-            .readers
-            .get()
-            .await
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        let read = reader.interact(move |conn| {
-            let transaction = conn.unchecked_transaction().map_err(store_error)?;
-            // Dropped without a commit: there is nothing to keep.
-            time_limit::within(READ_MS_MAX, || work(&transaction))
-        });
-        read.await
-            .map_err(|error| StoreError::Panicked(error.to_string()))?
+        self.readers.run(work).await
     }
 }
 
@@ -262,30 +279,6 @@ impl Command for CreateFeed {
     fn answer(self: Box<Self>) {
         let _ = self.reply.send(self.result);
     }
-}
-
-fn reader_pool(path: &Path) -> Result<Pool, StoreError> {
-    let failed = |error: String| StoreError::Open {
-        path: path.display().to_string(),
-        reason: error,
-    };
-    let prepare = Hook::async_fn(|reader, _| {
-        Box::pin(async move {
-            let prepared = reader.interact(|conn| prepare_reader(conn)).await;
-            match prepared {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(HookError::Backend(error)),
-                Err(error) => Err(HookError::message(error.to_string())),
-            }
-        })
-    });
-    Config::new(path)
-        .builder(Runtime::Tokio1)
-        .map_err(|error| failed(error.to_string()))?
-        .max_size(READERS_MAX)
-        .post_create(prepare)
-        .build()
-        .map_err(|error| failed(error.to_string()))
 }
 
 /// A lock whose holder panicked guards nothing that could be half changed here.

@@ -42,6 +42,16 @@ pub enum Window {
     },
 }
 
+/// What is made of a page's events while they are read, without keeping them: its bytes.
+#[cfg(feature = "server")]
+pub(crate) trait Fold: Send + 'static {
+    /// Whether the events are wanted at all, now that the feed's state is known.
+    fn wants(&mut self, state: &FeedState) -> bool;
+
+    /// Takes the next event.
+    fn put(&mut self, event: &crate::event::EventView<'_>);
+}
+
 /// What a search for wanted events found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scan {
@@ -99,6 +109,37 @@ impl Log {
     /// [`StoreError::UnknownFeed`], or when the database fails.
     pub async fn read(&self, window: Window) -> Result<(FeedState, Vec<Event>), StoreError> {
         on_store!(&self.store.backend, store => store.read_log(self.feed.clone(), window).await)
+    }
+
+    /// As [`read`](Self::read), for what was appended a moment ago: little, and at hand.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownFeed`], or when the database fails.
+    #[cfg(feature = "server")]
+    pub(crate) async fn news(&self, window: Window) -> Result<(FeedState, Vec<Event>), StoreError> {
+        match &self.store.backend {
+            #[cfg(feature = "postgres")]
+            super::handle::Backend::Postgres(store) => {
+                store.read_log(self.feed.clone(), window).await
+            }
+            #[cfg(feature = "sqlite")]
+            super::handle::Backend::Sqlite(store) => {
+                store.read_news(self.feed.clone(), window).await
+            }
+        }
+    }
+
+    /// The feed's state, and what `fold` has made of the events of `page`, as of one moment.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownFeed`], or when the database fails.
+    #[cfg(feature = "server")]
+    pub(crate) async fn fold<F: Fold>(
+        &self,
+        page: PageNumber,
+        fold: F,
+    ) -> Result<(FeedState, F), StoreError> {
+        on_store!(&self.store.backend, store => store.fold_log(self.feed.clone(), page, fold).await)
     }
 
     /// The feed's state.

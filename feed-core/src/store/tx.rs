@@ -307,7 +307,7 @@ impl<'c> Tx<'c> {
     }
 
     /// Whoever waits for commits is woken by this one, as by one that appended.
-    #[cfg(feature = "client")]
+    #[cfg(any(feature = "client", feature = "sqlite"))]
     pub(crate) fn announce(&mut self) {
         self.appended = true;
     }

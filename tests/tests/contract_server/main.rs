@@ -16,6 +16,7 @@ mod cursors;
 mod documents;
 mod epochs;
 mod events;
+mod known_end;
 mod lamps;
 mod parameters;
 mod problems;

@@ -9,7 +9,7 @@ use crate::event::EventId;
 use crate::position::{Check, Position};
 use crate::postgres::failure::store_error;
 use crate::postgres::feeds::{column, corrupt};
-use crate::postgres::log::position;
+use crate::postgres::rows::position;
 use crate::postgres::values::Xid;
 
 /// The batch that a feed begins with, in the transaction that creates the feed: no event of it can be older.

@@ -8,7 +8,8 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -47,80 +48,111 @@ impl fmt::Display for Late {
 }
 
 /// The clock of one connection. Stream and requests tell it what happens; [`overdue`] looks at it.
+///
+/// All of them are parts of one task, so nothing here is ever done at the same time: the atomics are plain numbers, and
+/// only make sure of that in the eyes of the compiler.
 #[derive(Debug)]
 pub(super) struct Clock {
     patience: Patience,
-    state: Mutex<State>,
+    /// Moments are told from here on.
+    base: Instant,
+    /// Requests whose answer is not yet handed over to the stream: one at most, since a connection answers one by one.
+    requests_open: AtomicUsize,
+    /// Whether anything of the next request's head is here, and since when its time runs.
+    head_begun: AtomicBool,
+    since: Moment,
+    /// Since when bytes wait for the client to read some.
+    stalled_since: Moment,
 }
 
+/// A moment, in nanoseconds behind the base of a clock; or never.
 #[derive(Debug)]
-struct State {
-    /// Requests whose answer is not yet handed over to the stream: one at most, since a connection answers one by one.
-    requests_open: usize,
-    /// Whether anything of the next request's head is here, and since when its time runs.
-    head_begun: bool,
-    since: Instant,
-    /// Since when bytes wait for the client to read some.
-    stalled_since: Option<Instant>,
+struct Moment(AtomicU64);
+
+impl Moment {
+    const NEVER: u64 = u64::MAX;
+
+    fn get(&self, base: Instant) -> Option<Instant> {
+        match self.0.load(Relaxed) {
+            Moment::NEVER => None,
+            nanos => Some(base + Duration::from_nanos(nanos)),
+        }
+    }
+
+    fn set_now(&self, base: Instant) {
+        // It takes 584 years to get to the number that means never.
+        let nanos = u64::try_from(base.elapsed().as_nanos()).unwrap_or_default();
+        self.0.store(nanos, Relaxed);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Relaxed) != Moment::NEVER
+    }
 }
 
 impl Clock {
     pub(super) fn new(patience: Patience) -> Arc<Self> {
         Arc::new(Clock {
             patience,
-            state: Mutex::new(State {
-                requests_open: 0,
-                // A new connection is there for a request, so its time runs at once.
-                head_begun: true,
-                since: Instant::now(),
-                stalled_since: None,
-            }),
+            base: Instant::now(),
+            requests_open: AtomicUsize::new(0),
+            // A new connection is there for a request, so its time runs at once.
+            head_begun: AtomicBool::new(true),
+            since: Moment(AtomicU64::new(0)),
+            stalled_since: Moment(AtomicU64::new(Moment::NEVER)),
         })
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When the connection has waited long enough, and for what. An answer that is being made is not the client's
     /// fault; it may also be one that has nothing to say for hours.
     fn due(&self) -> Option<(Instant, Late)> {
-        let state = self.state();
-        let head = match (state.requests_open, state.head_begun, state.stalled_since) {
-            (0, true, _) => Some((state.since + self.patience.head, Late::Head)),
-            (0, false, None) => Some((state.since + self.patience.idle, Late::NextRequest)),
-            _ => None,
-        };
-        let stalled = state.stalled_since;
+        let stalled = self.stalled_since.get(self.base);
         let reader = stalled.map(|since| (since + self.patience.stall, Late::Reader));
+        if self.requests_open.load(Relaxed) > 0 {
+            return reader;
+        }
+        let since = self.since.get(self.base)?;
+        let head = match (self.head_begun.load(Relaxed), stalled) {
+            (true, _) => Some((since + self.patience.head, Late::Head)),
+            (false, None) => Some((since + self.patience.idle, Late::NextRequest)),
+            (false, Some(_)) => None,
+        };
         head.into_iter().chain(reader).min_by_key(|(at, _)| *at)
     }
 
     /// No request is open and no answer is being read: nobody misses the connection. Whoever has sent half a head can
     /// send it again elsewhere.
     pub(super) fn is_at_rest(&self) -> bool {
-        let state = self.state();
-        state.requests_open == 0 && state.stalled_since.is_none()
+        self.requests_open.load(Relaxed) == 0 && !self.stalled_since.is_set()
+    }
+
+    /// Whether bytes wait for the client to read some; else all that was written has been sent.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled_since.is_set()
     }
 
     fn received(&self) {
-        let mut state = self.state();
         // While a request is open, these bytes may be its body, and they say nothing: its end begins anew.
-        if !state.head_begun {
-            state.head_begun = true;
-            state.since = Instant::now();
+        if !self.head_begun.load(Relaxed) {
+            self.head_begun.store(true, Relaxed);
+            self.since.set_now(self.base);
         }
     }
 
     fn write_waits(&self) {
-        self.state().stalled_since.get_or_insert_with(Instant::now);
+        if !self.stalled_since.is_set() {
+            self.stalled_since.set_now(self.base);
+        }
     }
 
     fn write_went_on(&self) {
-        let mut state = self.state();
+        if !self.stalled_since.is_set() {
+            return;
+        }
+        self.stalled_since.0.store(Moment::NEVER, Relaxed);
         // The client was still reading: only from now on it has nothing to do.
-        if state.stalled_since.take().is_some() && !state.head_begun {
-            state.since = Instant::now();
+        if !self.head_begun.load(Relaxed) {
+            self.since.set_now(self.base);
         }
     }
 }
@@ -135,11 +167,12 @@ pub(super) async fn overdue(clock: &Clock) -> Late {
             let Some((at, late)) = clock.due() else {
                 return Poll::Pending;
             };
-            if at <= Instant::now() {
-                return Poll::Ready(late);
-            }
-            // An alarm that comes too early is cheaper than one that is set anew for each request.
+            // An alarm that comes too early is cheaper than one that is set anew for each request; and as long as it has
+            // not come, nobody needs to know what time it is.
             if alarm.is_elapsed() || at < alarm.deadline() {
+                if at <= Instant::now() {
+                    return Poll::Ready(late);
+                }
                 alarm.as_mut().reset(at);
             }
             if alarm.as_mut().poll(cx).is_pending() {
@@ -156,17 +189,16 @@ pub(super) struct OpenRequest(Arc<Clock>);
 
 impl OpenRequest {
     pub(super) fn new(clock: &Arc<Clock>) -> Self {
-        clock.state().requests_open += 1;
+        clock.requests_open.fetch_add(1, Relaxed);
         OpenRequest(Arc::clone(clock))
     }
 }
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.requests_open -= 1;
-        state.head_begun = false;
-        state.since = Instant::now();
+        self.0.requests_open.fetch_sub(1, Relaxed);
+        self.0.head_begun.store(false, Relaxed);
+        self.0.since.set_now(self.0.base);
     }
 }
 
@@ -216,6 +248,10 @@ impl<S> Clocked<S> {
             stream,
             clock: Arc::clone(clock),
         }
+    }
+
+    pub(super) fn into_inner(self) -> S {
+        self.stream
     }
 
     fn told<T>(&self, written: Poll<T>) -> Poll<T> {

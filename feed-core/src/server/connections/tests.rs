@@ -3,12 +3,14 @@
 
 mod accepting;
 mod clients;
+mod waiting;
 mod wires;
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::routing::{get, post};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
@@ -17,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::limits::REQUEST_MS_MAX;
-use crate::server::run::bounded;
+use crate::server::bounded::Bounded;
 use crate::server::stopping::Stopping;
 
 const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -34,8 +36,12 @@ fn peer() -> SocketAddr {
 }
 
 /// A service as `serve` runs it.
-fn app(stop: &CancellationToken) -> Router {
-    let routes = Router::new()
+fn app(stop: &CancellationToken) -> Bounded {
+    Bounded::new(routes(), Stopping::new(stop))
+}
+
+fn routes() -> Router {
+    Router::new()
         .route("/", get(async || "well"))
         .route("/later", get(later))
         .route("/large", get(async || Bytes::from(vec![b'x'; LARGE])))
@@ -43,8 +49,7 @@ fn app(stop: &CancellationToken) -> Router {
         .route("/silent", get(silent))
         .route("/stopping", get(until_stopped))
         .route("/panic", get(panics))
-        .route("/half-panic", get(half_panics));
-    bounded(routes, Stopping::new(stop))
+        .route("/half-panic", get(half_panics))
 }
 
 async fn later() -> &'static str {

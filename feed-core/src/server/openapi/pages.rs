@@ -80,7 +80,7 @@ fn file_response(request: &HeaderMap, media_type: &str, bytes: &[u8]) -> Respons
     };
     set(header::ETAG, &etag);
     set(header::CACHE_CONTROL, "no-cache");
-    if conditional::matches(request, &etag) {
+    if conditional::Known::by(request).is(&etag) {
         return (http::StatusCode::NOT_MODIFIED, headers).into_response();
     }
     set(header::CONTENT_TYPE, media_type);

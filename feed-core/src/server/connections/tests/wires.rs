@@ -13,9 +13,9 @@ async fn served(bounds: Bounds) -> (SocketAddr, DropGuard) {
     let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let routes = Router::new().route("/endless", get(endless));
-    let routes = routes.merge(app(&stop));
-    tokio::spawn(run(listener, routes, stop.clone(), bounds));
+    let routes = routes().route("/endless", get(endless));
+    let app = Bounded::new(routes, Stopping::new(&stop));
+    tokio::spawn(run(listener, app, stop.clone(), bounds));
     (address, stop.drop_guard())
 }
 

@@ -3,11 +3,12 @@ use axum::body::Body;
 use axum::routing::get;
 use http::StatusCode;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// What `bounded` makes of these routes when `url` is asked for.
 async fn asked(routes: Router, url: &str) -> Response {
-    let app = bounded(routes, Stopping::default());
+    let app = Bounded::new(routes, Stopping::default());
     let request = Request::get(url).body(Body::empty()).unwrap();
     app.oneshot(request).await.unwrap()
 }
@@ -77,7 +78,7 @@ async fn every_request_carries_the_token_of_the_stop() {
             before.to_string()
         }),
     );
-    let app = bounded(routes, Stopping::new(&stop));
+    let app = Bounded::new(routes, Stopping::new(&stop));
     let request = Request::get("/").body(Body::empty()).unwrap();
     let response = app.oneshot(request).await.unwrap();
     let body = axum::body::to_bytes(response.into_body(), 100)
