@@ -93,7 +93,8 @@ fn document(events: Vec<Event>) -> Document {
 fn representations(c: &mut Criterion) {
     let mut group = c.benchmark_group("page of 100 events, per event");
     group.throughput(Throughput::Elements(EVENTS));
-    let kinds: [(&str, fn(u64) -> Data); 2] = [("long text", plain), ("short members", structured)];
+    type Make = fn(u64) -> Data;
+    let kinds: [(&str, Make); 2] = [("long text", plain), ("short members", structured)];
     for (name, data) in kinds {
         let events = page(data);
         let written = Bytes::from(json::write_batch(&events));

@@ -239,7 +239,7 @@ async fn i05_a_conflict_makes_nobody_run_again() {
         async move {
             let work = async move |tx: &mut Tx<'_>| {
                 runs.fetch_add(1, Ordering::SeqCst);
-                let name = if number % 2 == 0 {
+                let name = if number.is_multiple_of(2) {
                     "taken"
                 } else {
                     &number.to_string()

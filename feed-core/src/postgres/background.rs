@@ -104,7 +104,11 @@ async fn sequence_until_error(shared: &Shared) -> Result<std::convert::Infallibl
             let began = tokio::time::Instant::now();
             if run_batches(shared, &sequencer).await? {
                 // What is committed meanwhile shares the next batch: under load, most of the machine is left to appenders.
-                let rest = began.elapsed() * std::env::var("REST").ok().and_then(|r| r.parse().ok()).unwrap_or(POSTGRES_SEQUENCER_RESTS);
+                let rest = began.elapsed()
+                    * std::env::var("REST")
+                        .ok()
+                        .and_then(|r| r.parse().ok())
+                        .unwrap_or(POSTGRES_SEQUENCER_RESTS);
                 tokio::time::sleep(rest.min(REST_MAX)).await;
             }
         }
