@@ -23,6 +23,11 @@ use super::{http_waiters, wrk};
 use crate::Failure;
 
 const FEED: &str = "bench";
+/// The same events on larger pages, for whoever catches up: a feed of small events may have them.
+const BULK: &str = "bulk";
+const BULK_PAGE_EVENTS: u32 = 1_000;
+/// Largest event that pages of so many may hold (`PAGE_BYTES_MAX`).
+const BULK_EVENT_BYTES_MAX: u32 = 8_192;
 const JSON: &str = "application/cloudevents-batch+json";
 /// Events of one append while the feed is filled.
 const FILL: usize = 1_000;
@@ -30,7 +35,7 @@ const FILL: usize = 1_000;
 #[derive(Default)]
 pub(crate) struct Feedway {
     running: Option<(Server, SocketAddr)>,
-    /// A second server of the same feed, which keeps all of it in memory, as Redis does.
+    /// A second server, which keeps all of a feed in memory, as Redis does.
     hot: Option<(Server, SocketAddr)>,
 }
 
@@ -44,7 +49,7 @@ impl Feedway {
         Ok(format!("http://{}/feeds/{FEED}", self.address()?))
     }
 
-    /// The URL of the feed where all of its pages are in memory.
+    /// The URL of the feed with large pages, where all of them are in memory.
     fn hot_url(&mut self, bench: &Bench) -> Result<String, Failure> {
         let is_new = self.hot.is_none();
         if is_new {
@@ -53,7 +58,7 @@ impl Feedway {
             self.hot = Some(server(bench, Some(bytes))?);
         }
         let (_, address) = self.hot.as_ref().ok_or("it does not run")?;
-        let url = format!("http://{address}/feeds/{FEED}");
+        let url = format!("http://{address}/feeds/{BULK}");
         if is_new {
             bench.wait(reading::envelopes(&url, bench.catch_up_events))?;
         }
@@ -103,7 +108,7 @@ impl Peer for Feedway {
         Ok(About {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             settings: format!(
-                "SQLite {}, WAL, synchronous FULL, pages of 100 events, all else as it comes; appends in the service's process, the feed read over HTTP; catch-up from a server that holds all pages in memory, in parts: from one that holds 64 MB",
+                "SQLite {}, WAL, synchronous FULL, pages of 100 events, all else as it comes; appends in the service's process, the feed read over HTTP; catch-up on pages of {BULK_PAGE_EVENTS} from a server that holds them in memory, in parts: on pages of 100 from one that holds 64 MB",
                 rusqlite::version()
             ),
         })
@@ -121,9 +126,11 @@ impl Peer for Feedway {
     fn fill(&mut self, bench: &Bench) -> Result<(), Failure> {
         bench.wait(async {
             let store = open(&bench.folder).await?;
-            let mut writer = Appender::new(&store, 0, FILL, bench.event_bytes);
-            for _ in 0..bench.catch_up_events / FILL as u64 {
-                writer.once().await?;
+            for feed in [FEED, BULK] {
+                let mut writer = Appender::new(&store, feed, 0, FILL, bench.event_bytes);
+                for _ in 0..bench.catch_up_events / FILL as u64 {
+                    writer.once().await?;
+                }
             }
             store.close().await;
             Ok(())
@@ -237,11 +244,15 @@ pub(super) async fn etag(url: &str) -> Result<String, Failure> {
     Ok(etag.to_str()?.to_owned())
 }
 
-/// The store of a folder, with its feed.
+/// The store of a folder, with its feeds.
 async fn open(folder: &Path) -> Result<Store, Failure> {
     let path = folder.join("feed.db");
     let store = Store::open(&path.to_string_lossy(), Migrations::NONE).await?;
     store.create_feed(FeedConfig::new(FEED, "bench")?).await?;
+    let bulk = FeedConfig::new(BULK, "bench")?
+        .event_bytes_max(BULK_EVENT_BYTES_MAX)?
+        .page_capacity(BULK_PAGE_EVENTS)?;
+    store.create_feed(bulk).await?;
     Ok(store)
 }
 
@@ -250,7 +261,8 @@ fn append(bench: &Bench, load: AppendLoad) -> Result<f64, Failure> {
     let folder = tempfile::tempdir_in(&bench.folder)?;
     bench.wait(async {
         let store = open(folder.path()).await?;
-        let writer = |number| Appender::new(&store, number, load.per_append, bench.event_bytes);
+        let writer =
+            |number| Appender::new(&store, FEED, number, load.per_append, bench.event_bytes);
         let rate = drive::rate((0..load.writers).map(writer).collect(), bench.time).await?;
         store.close().await;
         Ok(rate)
@@ -260,6 +272,7 @@ fn append(bench: &Bench, load: AppendLoad) -> Result<f64, Failure> {
 /// Appends events about a new subject each time.
 struct Appender {
     store: Store,
+    feed: &'static str,
     number: usize,
     events: usize,
     payload: Payload,
@@ -267,9 +280,10 @@ struct Appender {
 }
 
 impl Appender {
-    fn new(store: &Store, number: usize, events: usize, bytes: usize) -> Self {
+    fn new(store: &Store, feed: &'static str, number: usize, events: usize, bytes: usize) -> Self {
         Appender {
             store: store.clone(),
+            feed,
             number,
             events,
             payload: Payload::new(bytes),
@@ -281,13 +295,14 @@ impl Appender {
 impl Worker for Appender {
     async fn once(&mut self) -> Result<u64, Failure> {
         self.appended += 1;
-        let subject = Subject::new(format!("subject-{}-{:08}", self.number, self.appended))?;
+        let (feed, number, appended) = (self.feed, self.number, self.appended);
+        let subject = Subject::new(format!("subject-{feed}-{number}-{appended:08}"))?;
         let value = self.payload.value();
         let events = (0..self.events)
             .map(|_| NewEvent::json("Measured", &value))
             .collect::<Result<Vec<_>, _>>()?;
         let work = async move |tx: &mut Tx<'_>| -> Result<(), AppendError> {
-            tx.append(FEED, &subject, Expected::New, &events)
+            tx.append(feed, &subject, Expected::New, &events)
                 .await
                 .map(drop)
         };

@@ -9,7 +9,7 @@ use axum::routing::post;
 use feed_core::server::RouterOptions;
 use tokio_util::sync::CancellationToken;
 
-use super::{Appender, FEED, client, open};
+use super::{Appender, BULK, FEED, client, open};
 use crate::Failure;
 use crate::peers::drive::{self, Pace};
 
@@ -39,9 +39,9 @@ pub(crate) async fn serve(options: &ServeOptions) -> Result<(), Failure> {
     if let Some(bytes) = options.page_cache_bytes {
         router.page_cache_bytes = bytes;
     }
-    let feeds = feed_core::server::router_with(&store, [FEED], &router)?;
+    let feeds = feed_core::server::router_with(&store, [FEED, BULK], &router)?;
     let bytes = options.event_bytes;
-    let appender = Arc::new(move || Appender::new(&store, WRITER, 1, bytes));
+    let appender = Arc::new(move || Appender::new(&store, FEED, WRITER, 1, bytes));
     let paced = post(move |Query(pace): Query<Pace>| {
         let appender = appender.clone();
         async move {
