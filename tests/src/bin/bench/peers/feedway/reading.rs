@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use feed_core::client::{ClientOptions, FeedClient, FetchOptions, Fetched, Seen, verify};
+use feed_core::client::{ClientOptions, FeedClient};
 use feed_core::{After, Consumer, Event, Handlers, Migrations, StartAt, StepOutcome, Store, Tx};
 use tokio_util::sync::CancellationToken;
 
@@ -20,55 +20,45 @@ const TYPE: &str = "Measured";
 
 /// Events a second: envelopes read, every check verified, data handed on as it came.
 pub(super) async fn envelopes(feed: &str, events: u64) -> Result<f64, Failure> {
-    let mut bytes = 0;
-    let rate = read(feed, events, |event| {
-        bytes += event.data.as_ref().map_or(0, |data| data.bytes().len());
-        Ok(())
-    });
-    let rate = rate.await?;
-    if bytes == 0 {
-        return Err("no data came".into());
-    }
-    Ok(rate)
+    // On a task, as in a service.
+    tokio::spawn(read(feed.to_owned(), events, data_bytes)).await?
 }
 
 /// Events a second: the same, and data deserialised.
 pub(super) async fn structs(feed: &str, events: u64) -> Result<f64, Failure> {
-    let mut bytes = 0;
-    let rate = read(feed, events, |event| {
-        let data: Measured = event.decode()?;
-        bytes += data.filler.len();
-        Ok(())
-    });
-    let rate = rate.await?;
-    if bytes == 0 {
-        return Err("no data came".into());
-    }
-    Ok(rate)
+    tokio::spawn(read(feed.to_owned(), events, filler_bytes)).await?
 }
 
+fn data_bytes(event: &Event) -> Result<usize, Failure> {
+    Ok(event.data.as_ref().map_or(0, |data| data.bytes().len()))
+}
+
+fn filler_bytes(event: &Event) -> Result<usize, Failure> {
+    let data: Measured = event.decode()?;
+    Ok(data.filler.len())
+}
+
+/// Reads to the end; what `bytes_of` finds in each event has to be something.
 async fn read(
-    feed: &str,
+    feed: String,
     events: u64,
-    mut each: impl FnMut(&Event) -> Result<(), Failure>,
+    bytes_of: fn(&Event) -> Result<usize, Failure>,
 ) -> Result<f64, Failure> {
-    let client = FeedClient::new(feed, ClientOptions::default())?;
+    let client = FeedClient::new(&feed, ClientOptions::default())?;
+    let mut reader = client.reader(None);
+    let (mut came, mut empty) = (0, 0);
     let began = Instant::now();
-    let (mut seen, mut came) = (Seen::Nothing, 0);
-    let mut url = client.tail(&After::Start);
-    while came < events {
-        let Fetched::Page(page) = client.fetch(&url, FetchOptions::default()).await? else {
-            return Err("304 without a tag".into());
-        };
-        let fresh = verify(seen, page.document.events)?;
-        fresh.iter().try_for_each(&mut each)?;
+    while let Some(fresh) = reader.next().await? {
+        for event in &fresh {
+            empty += u64::from(bytes_of(event)? == 0);
+        }
         came += fresh.len() as u64;
-        seen = fresh
-            .last()
-            .map_or(seen, |last| Seen::Cursor(last.cursor()));
-        url = page.next.ok_or("a document without next")?;
     }
-    Ok(events as f64 / began.elapsed().as_secs_f64())
+    let rate = came as f64 / began.elapsed().as_secs_f64();
+    if came != events || empty > 0 {
+        return Err(format!("{came} of {events} events came, {empty} without data").into());
+    }
+    Ok(rate)
 }
 
 /// Events a second: a handler writes a row for each into the consumer's own database, with the cursor.
@@ -83,14 +73,17 @@ pub(super) async fn rows(feed: &str, events: u64, folder: &Path) -> Result<f64, 
         Ok(())
     });
     let mut consumer = Consumer::new(&store, "bench/bench", feed)?.handlers(handlers);
-    let began = Instant::now();
-    let mut applied = 0;
-    while applied < events {
-        if let StepOutcome::Applied { events, .. } = consumer.step().await? {
-            applied += events as u64;
+    let apply = async move {
+        let began = Instant::now();
+        let mut applied = 0;
+        while applied < events {
+            if let StepOutcome::Applied { events, .. } = consumer.step().await? {
+                applied += events as u64;
+            }
         }
-    }
-    let rate = events as f64 / began.elapsed().as_secs_f64();
+        Ok::<_, Failure>(events as f64 / began.elapsed().as_secs_f64())
+    };
+    let rate = tokio::spawn(apply).await??;
     store.close().await;
     Ok(rate)
 }
