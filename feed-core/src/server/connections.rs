@@ -9,7 +9,7 @@ mod tests;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -224,7 +224,7 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
                         return;
                     }
                     stopping = true;
-                    Pin::new(&mut connection).graceful_shutdown();
+                    std::pin::Pin::new(&mut connection).graceful_shutdown();
                 }
                 // Told quietly: whoever can connect can make it happen.
                 late = late.as_mut() => {
