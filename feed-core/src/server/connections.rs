@@ -224,7 +224,7 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
                         return;
                     }
                     stopping = true;
-                    Pin::new(&mut connection).graceful_shutdown();
+                    std::pin::Pin::new(&mut connection).graceful_shutdown();
                 }
                 // Told quietly: whoever can connect can make it happen.
                 late = late.as_mut() => {
