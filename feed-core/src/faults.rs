@@ -103,7 +103,10 @@ mod inert {
 }
 
 #[cfg(not(feature = "faults"))]
-#[allow(unused_imports, reason = "without a store there is nothing that could fail")]
+#[allow(
+    unused_imports,
+    reason = "without a store there is nothing that could fail"
+)]
 pub(crate) use inert::{at, planted, wall_clock};
 
 #[cfg(feature = "faults")]

@@ -214,7 +214,9 @@ impl PostgresStore {
     /// Gives all events their positions that were committed until now.
     pub(crate) async fn sequenced(&self) -> Result<(), StoreError> {
         let sequencer = self.sequencer().await?;
-        run_batches(&self.inner.shared, &sequencer.0).await.map(drop)
+        run_batches(&self.inner.shared, &sequencer.0)
+            .await
+            .map(drop)
     }
 
     /// A sequencer of one's own, with what drives its connection.
