@@ -276,10 +276,12 @@ pub const POSTGRES_MIGRATE_MS_MAX: u64 = 600_000;
 pub const POSTGRES_SEQUENCED_EVENTS: i64 = 5_000;
 /// Events that get their positions in one batch of a backlog at most.
 pub const POSTGRES_SEQUENCED_EVENTS_MAX: i64 = 100_000;
-/// How many times as long as its last batches took the sequencer rests before it looks for more.
-pub const POSTGRES_SEQUENCER_RESTS: u32 = 1;
-/// Longest rest of the sequencer behind a batch, in milliseconds: what an event waits at most while others go on.
-pub const POSTGRES_SEQUENCER_REST_MS_MAX: u64 = 10;
+/// Events from which on a batch is a sign of load: behind it the sequencer rests, so that more of them share the next one.
+pub const POSTGRES_SEQUENCER_LOAD_EVENTS: usize = 16;
+/// How many times as long as its batches took the sequencer rests under load.
+pub const POSTGRES_SEQUENCER_RESTS: u32 = 4;
+/// Longest rest of the sequencer, in milliseconds: what an event waits at most under load.
+pub const POSTGRES_SEQUENCER_REST_MS_MAX: u64 = 20;
 /// Rows of batches that are kept, after which the older ones are deleted.
 pub const POSTGRES_SEQUENCER_BATCHES_KEPT: i64 = 1_000;
 /// How often it is looked whether somebody committed events who does not run a sequencer, in milliseconds.

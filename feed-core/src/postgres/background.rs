@@ -16,8 +16,8 @@ use super::sessions::{Connected, answered, connect};
 use crate::error::StoreError;
 use crate::limits::{
     BACKOFF_MS_MIN, POSTGRES_LISTEN_LOOK_MS, POSTGRES_RECONNECT_MS_MAX, POSTGRES_SEQUENCE_LOOK_MS,
-    POSTGRES_SEQUENCED_EVENTS, POSTGRES_SEQUENCED_EVENTS_MAX, POSTGRES_SEQUENCER_REST_MS_MAX,
-    POSTGRES_SEQUENCER_RESTS,
+    POSTGRES_SEQUENCED_EVENTS, POSTGRES_SEQUENCED_EVENTS_MAX, POSTGRES_SEQUENCER_LOAD_EVENTS,
+    POSTGRES_SEQUENCER_REST_MS_MAX, POSTGRES_SEQUENCER_RESTS,
 };
 
 const REST_MAX: Duration = Duration::from_millis(POSTGRES_SEQUENCER_REST_MS_MAX);
@@ -102,13 +102,10 @@ async fn sequence_until_error(shared: &Shared) -> Result<std::convert::Infallibl
         }
         if !follows {
             let began = tokio::time::Instant::now();
-            if run_batches(shared, &sequencer).await? {
-                // What is committed meanwhile shares the next batch: under load, most of the machine is left to appenders.
-                let rest = began.elapsed()
-                    * std::env::var("REST")
-                        .ok()
-                        .and_then(|r| r.parse().ok())
-                        .unwrap_or(POSTGRES_SEQUENCER_RESTS);
+            let placed = run_batches(shared, &sequencer).await?;
+            if placed >= POSTGRES_SEQUENCER_LOAD_EVENTS {
+                // Each batch costs much the same however many events are in it, and appenders need the machine too.
+                let rest = began.elapsed() * POSTGRES_SEQUENCER_RESTS;
                 tokio::time::sleep(rest.min(REST_MAX)).await;
             }
         }
@@ -117,13 +114,13 @@ async fn sequence_until_error(shared: &Shared) -> Result<std::convert::Infallibl
     }
 }
 
-/// Runs batches until there is nothing left. Returns whether there was something.
+/// Runs batches until there is nothing left. Returns how many events got positions.
 pub(super) async fn run_batches(
     shared: &Shared,
     sequencer: &Sequencer,
-) -> Result<bool, StoreError> {
+) -> Result<usize, StoreError> {
     let session = sequencer.session;
-    let mut placed = false;
+    let mut placed = 0;
     for feed in session.works(&shared.address, sequencer.pending()).await? {
         let mut limit = POSTGRES_SEQUENCED_EVENTS;
         loop {
@@ -138,7 +135,7 @@ pub(super) async fn run_batches(
                 Err(error) => return Err(error),
             };
             if done.events > 0 {
-                placed = true;
+                placed += done.events;
                 shared.announce();
             }
             if !done.more {
