@@ -14,6 +14,7 @@ mod xml_write;
 mod tests;
 
 pub use read::{read_entry, read_feed};
+#[cfg(all(feature = "server", feature = "store"))]
 pub(crate) use write::{Entries, write_feed_of};
 pub use write::{write_entry, write_feed};
 

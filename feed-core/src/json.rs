@@ -18,6 +18,7 @@ mod tests;
 #[cfg(feature = "client")]
 pub(crate) use pieces::Pieces;
 pub use read::{read_batch, read_batch_shared, read_event};
+#[cfg(all(feature = "server", feature = "store"))]
 pub(crate) use write::Batch;
 pub use write::{write_batch, write_event};
 

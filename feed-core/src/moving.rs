@@ -29,4 +29,6 @@ pub use report::Report;
 pub use verify::{check, compare};
 
 pub(crate) use rows::{Batch, MovedRow, Rows};
-pub(crate) use schema::{Column, EVENT_COLUMNS, Event, Kind, SPECIAL, Table};
+#[cfg(feature = "postgres")]
+pub(crate) use schema::EVENT_COLUMNS;
+pub(crate) use schema::{Column, Event, Kind, SPECIAL, Table};

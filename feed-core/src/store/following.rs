@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use smol_str::{SmolStr, format_smolstr};
+use smol_str::SmolStr;
 
 use crate::event::{Event, EventId, NewEvent};
 use crate::faults::{Bug, planted};
@@ -113,7 +113,7 @@ impl Following {
             id: firing,
             from: ComesFrom::Timer(origin),
         };
-        Following::handled(format_smolstr!("timer:{kind}"), Some(cause))
+        Following::handled(smol_str::format_smolstr!("timer:{kind}"), Some(cause))
     }
 
     fn handled(scope: SmolStr, cause: Option<Cause>) -> Self {
