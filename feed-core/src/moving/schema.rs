@@ -56,6 +56,7 @@ const OWN: [&str; 6] = [
 ];
 
 /// The columns of an event on its way, in the order of [`Event`].
+#[cfg(feature = "postgres")]
 pub(crate) const EVENT_COLUMNS: [&str; 16] = [
     "feed",
     "position",

@@ -209,6 +209,8 @@ impl SqliteStore {
     ) -> Result<FeedState, StoreError> {
         let name = feed.clone();
         self.write(async move |tx: &mut Tx<'_>| {
+            // Only a second store makes it refutable.
+            #[allow(irrefutable_let_patterns)]
             let TxInner::Sqlite(inner) = &mut tx.inner else {
                 return Err(StoreError::Closed);
             };

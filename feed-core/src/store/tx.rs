@@ -246,7 +246,10 @@ impl<'c> Tx<'c> {
     pub(crate) async fn lock_subject(&mut self, subject: &Subject) -> Result<(), StoreError> {
         match &mut self.inner {
             #[cfg(feature = "sqlite")]
-            TxInner::Sqlite(_) => Ok(()),
+            TxInner::Sqlite(_) => {
+                let _ = subject;
+                Ok(())
+            }
             #[cfg(feature = "postgres")]
             TxInner::Postgres(tx) => tx.lock_subject(subject).await,
         }
