@@ -51,9 +51,10 @@ async fn i13_sealed_pages_are_fetched_before_anybody_steps() {
     assert_eq!(consumer.step().await.unwrap(), StepOutcome::Taken);
     assert_eq!(consumer.step().await.unwrap(), StepOutcome::Fetched);
     asked(&server, 4).await;
-    let mut behind = server.targets().await.split_off(2);
-    behind.sort();
-    assert_eq!(behind, [page(&feed, 2), page(&feed, 3)]);
+    // More of them, when the first ones came so soon that they were taken together.
+    let behind = server.targets().await.split_off(2);
+    let both = [page(&feed, 2), page(&feed, 3)];
+    assert!(both.iter().all(|page| behind.contains(page)), "{behind:?}");
     reader.assert_applied(&feed, 0).await;
     catch_up(&mut consumer).await;
     reader.assert_applied(&feed, 2 * PAGES).await;
