@@ -25,11 +25,10 @@ use crate::failure::Failure;
 use crate::sample::SampleOrder;
 use crate::settling::Feeds;
 
-/// How long nothing may happen after all was healed, until a run counts as stalled. Another run may let the server crash
-/// that all share; on a busy machine it has been seen to take 15 s until it was down.
-const STILL_MAX: Duration = Duration::from_secs(35);
+/// How long nothing may happen after all was healed, until a run counts as stalled.
+const STILL_MAX: Duration = Duration::from_secs(15);
 /// Longest time from the healing to the end of a run.
-const SETTLE_MAX: Duration = Duration::from_secs(80);
+const SETTLE_MAX: Duration = Duration::from_secs(40);
 /// How long an order's request is sent again.
 const RETRY_FOR: Duration = Duration::from_secs(25);
 /// Time between two looks while orders settle, in milliseconds.
@@ -152,7 +151,7 @@ async fn play(
 
     let settled = tokio::time::timeout(
         SETTLE_MAX,
-        settle(&mut mischief, placing, &order_url, &customer_url),
+        settle(&mut mischief, template, placing, &order_url, &customer_url),
     )
     .await;
     anomalies.append(&mut mischief.anomalies);
@@ -251,6 +250,7 @@ fn place(
 /// Waits until all orders are settled on both sides and nothing is parked any more.
 async fn settle(
     mischief: &mut Mischief<'_>,
+    template: &Template,
     placing: JoinHandle<Result<Vec<PlacedOrder>, Failure>>,
     order_url: &str,
     customer_url: &str,
@@ -288,6 +288,14 @@ async fn settle(
             && mischief.is_quiet(&feeds).await
         {
             return Ok(placed.clone());
+        }
+        // Another run may have let the server crash that all share: nothing can happen until it is back.
+        if template
+            .server
+            .as_ref()
+            .is_some_and(|server| server.is_down())
+        {
+            last_news = Instant::now();
         }
         if last_news.elapsed() > STILL_MAX {
             return Err(Failure::new(format!(

@@ -1,6 +1,7 @@
 //! The PostgreSQL server that all runs of a campaign share, with databases for each.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -22,6 +23,8 @@ const CUSTOMERS: &str = "customers_template";
 pub struct Server {
     /// Held while it crashes and recovers, and while a database is made.
     cluster: Mutex<Cluster>,
+    /// From before it crashes until it is back.
+    down: AtomicBool,
     customers_url: String,
 }
 
@@ -49,6 +52,7 @@ impl Server {
         Ok(Server {
             customers_url: cluster.url(CUSTOMERS),
             cluster: Mutex::new(cluster),
+            down: AtomicBool::new(false),
         })
     }
 
@@ -92,8 +96,16 @@ impl Server {
     pub(super) async fn crash(&self) -> Result<(), Failure> {
         let mut cluster = self.cluster.lock().await;
         // One that does not stop in time was killed, which is a crash too.
+        self.down.store(true, Ordering::Relaxed);
         let _ = tokio::task::block_in_place(|| cluster.stop_immediate());
-        start_again(&mut cluster).await
+        start_again(&mut cluster).await?;
+        self.down.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether it crashes or recovers just now, or has not come back.
+    pub(super) fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
     }
 
     /// Keeps what is in a database in a file of pg_dump.
